@@ -1,0 +1,197 @@
+//! What flows through the engine: a [`Frame`] of numbers, and the [`Spec`] that says what they mean.
+//!
+//! The spec is agreed once, when a pipeline is prepared; frames carry only what changes.
+
+use std::ops::{BitOr, BitOrAssign};
+
+/// The longest marker text, in bytes, that a frame carries; longer ones are cut and counted.
+pub const MAX_MARKER_BYTES: usize = 256;
+
+/// What the numbers in a frame are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payload {
+    /// Consecutive samples of a stream: rows are samples, columns are channels.
+    Samples,
+    /// One marker: `text` holds it, `span` its time; no numbers.
+    Markers,
+    /// A stretch of samples that is decided on as a whole: rows are samples, columns are channels.
+    Window,
+    /// A feature vector: one row.
+    Vector,
+    /// A symmetric matrix: rows equal columns.
+    Matrix,
+    /// One probability per class: one row, summing to one.
+    Scores,
+}
+
+/// One channel of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Channel {
+    /// Its label, such as `C3`.
+    pub label: String,
+    /// Its type, such as `EEG`; empty when unknown.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The unit of its numbers, such as `microvolts`; empty when unknown.
+    pub unit: String,
+}
+
+impl Channel {
+    /// A channel of which only the label is known.
+    pub fn named(label: impl Into<String>) -> Self {
+        Self { label: label.into(), kind: String::new(), unit: String::new() }
+    }
+}
+
+/// What the frames on one edge of the graph mean.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Spec {
+    /// What the numbers are.
+    pub payload: Payload,
+    /// The largest number of rows that one frame may hold (exact for all but samples).
+    pub rows: usize,
+    /// The exact number of columns.
+    pub cols: usize,
+    /// Samples per second of the stream that all this comes from; 0 for an irregular stream.
+    pub rate_hz: f64,
+    /// The channels, for samples and windows.
+    pub channels: Vec<Channel>,
+    /// The class names in the order of the scores.
+    pub classes: Vec<String>,
+}
+
+impl Spec {
+    /// Samples of a regular stream, at most `rows` in a frame.
+    pub fn samples(channels: Vec<Channel>, rate_hz: f64, rows: usize) -> Self {
+        let cols = channels.len();
+        Self { payload: Payload::Samples, rows, cols, rate_hz, channels, classes: Vec::new() }
+    }
+
+    /// Markers.
+    pub fn markers() -> Self {
+        Self {
+            payload: Payload::Markers,
+            rows: 0,
+            cols: 0,
+            rate_hz: 0.0,
+            channels: Vec::new(),
+            classes: Vec::new(),
+        }
+    }
+
+    /// An empty frame with room for the largest frame of this spec.
+    pub fn frame(&self) -> Frame {
+        Frame {
+            input: 0,
+            span: Span::default(),
+            flags: Flags::NONE,
+            rows: 0,
+            cols: self.cols,
+            data: Vec::with_capacity(self.rows * self.cols),
+            text: String::with_capacity(match self.payload {
+                Payload::Markers => MAX_MARKER_BYTES,
+                _ => 0,
+            }),
+        }
+    }
+}
+
+/// Which samples a frame rests on, and when they were taken and seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Span {
+    /// Index of the oldest sample; indices count from the start of the source and are never reused.
+    pub first: u64,
+    /// Index of the newest sample.
+    pub last: u64,
+    /// Time of the oldest sample, seconds on the LSL clock.
+    pub first_s: f64,
+    /// Time of the newest sample, seconds on the LSL clock.
+    pub last_s: f64,
+    /// When the newest sample arrived in this process, seconds on the LSL clock.
+    pub arrived_s: f64,
+}
+
+/// Marks on a frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// No mark.
+    pub const NONE: Self = Self(0);
+    /// Samples are missing between the frame before and this one.
+    pub const GAP: Self = Self(1);
+    /// Some numbers are not to be trusted: a NaN was replaced, a stage failed.
+    pub const BAD: Self = Self(2);
+    /// The last frame of a stream; it carries no numbers.
+    pub const END: Self = Self(4);
+
+    /// Whether all marks of `other` are set.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// One block of numbers on its way, row by row (time-major).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// By which of its inputs the frame reached the stage: 0 for the first `from`.
+    pub input: usize,
+    /// The samples it rests on.
+    pub span: Span,
+    /// Marks.
+    pub flags: Flags,
+    /// Number of rows in `data`.
+    pub rows: usize,
+    /// Number of columns in `data`.
+    pub cols: usize,
+    /// `rows * cols` numbers, row by row.
+    pub data: Vec<f64>,
+    /// The text of a marker.
+    pub text: String,
+}
+
+impl Frame {
+    /// Row `r`: one sample across channels.
+    pub fn row(&self, r: usize) -> &[f64] {
+        &self.data[r * self.cols..(r + 1) * self.cols]
+    }
+
+    /// Gives the frame `rows` x `cols` zeros; allocates only beyond the capacity it was made with.
+    pub fn resize(&mut self, rows: usize, cols: usize) {
+        self.rows = rows;
+        self.cols = cols;
+        self.data.resize(rows * cols, 0.0);
+    }
+
+    /// Makes this frame equal to `other`; allocates only beyond its capacity.
+    pub fn copy_from(&mut self, other: &Frame) {
+        self.copy_head(other);
+        self.rows = other.rows;
+        self.cols = other.cols;
+        self.data.clear();
+        self.data.extend_from_slice(&other.data);
+    }
+
+    /// Takes over everything but the numbers: span, flags, text.
+    pub fn copy_head(&mut self, other: &Frame) {
+        self.input = other.input;
+        self.span = other.span;
+        self.flags = other.flags;
+        self.text.clear();
+        self.text.push_str(&other.text);
+    }
+}

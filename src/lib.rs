@@ -1,0 +1,9 @@
+//! Saltatory: a real-time brain-computer interface streaming engine.
+
+pub mod clock;
+pub mod error;
+pub mod frame;
+pub mod kind;
+pub mod ledger;
+pub mod math;
+pub mod stages;

@@ -1,0 +1,1 @@
+//! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.

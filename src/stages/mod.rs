@@ -1,0 +1,141 @@
+//! Stages: what is done to frames on their way.
+//!
+//! The families are folders, named after what goes in and what comes out:
+//! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
+//! samples to windows, `feature` window to matrix or vector, `manifold` matrix to matrix or vector,
+//! `decode` any of these to scores.
+
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Payload, Spec};
+use crate::kind::Kind;
+use crate::ledger::Cause;
+use std::collections::BTreeMap;
+
+pub mod decode;
+pub mod feature;
+pub mod filter;
+pub mod manifold;
+pub mod spatial;
+pub mod window;
+
+/// One step of a pipeline. Each method says on which plane it runs.
+pub trait Stage: Send {
+    /// [control] Learns what comes in (one spec per `from`), allocates everything, says what goes
+    /// out. May be called again with other specs; forgets the past.
+    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec>;
+
+    /// [data] Takes one frame and emits none, one or many. No heap, no lock, no I/O, no panic.
+    /// What is emitted may be overwritten by the receiver, so history is kept in the stage.
+    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault>;
+
+    /// [data] Forgets the past, as after a gap: the stage then behaves as newly prepared.
+    fn reset(&mut self);
+
+    /// [control] How long the stage delays what it passes on, in seconds (group delay at the centre
+    /// of its band).
+    fn delay_s(&self) -> f64 {
+        0.0
+    }
+
+    /// [control] Whether it is quick enough for the real-time lane.
+    fn realtime(&self) -> bool {
+        true
+    }
+
+    /// [control] The part of the stage that learns from examples, if it has one. Such a stage is
+    /// fitted or loaded before it is prepared.
+    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
+        None
+    }
+}
+
+/// Where a stage puts what it makes.
+pub trait Emit {
+    /// Passes `frame` on. Its contents are arbitrary afterwards.
+    fn emit(&mut self, frame: &mut Frame);
+
+    /// Adds `n` to the stage's entry for `cause` in the ledger.
+    fn count(&mut self, cause: Cause, n: u64);
+}
+
+/// Why a stage could not process a frame: a fixed text, so that the data plane need not format one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault(pub &'static str);
+
+/// What a stage that learns can do, all on the control plane.
+pub trait Fitted {
+    /// Learns from labelled frames; `y[i]` is the index in `classes` of the class of `x[i]`.
+    fn fit(&mut self, x: &[Frame], y: &[usize], classes: &[String]) -> Result<()>;
+
+    /// What was learned. An error if nothing was.
+    fn save(&self) -> Result<Part>;
+
+    /// Takes over what was learned earlier; checks shapes and finite numbers.
+    fn load(&mut self, part: &Part) -> Result<()>;
+}
+
+/// What one stage learned: a piece of a model file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Part {
+    /// Named arrays.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Class names, for decoders.
+    pub classes: Vec<String>,
+}
+
+/// A dense array, last axis fastest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Length of each axis.
+    pub shape: Vec<usize>,
+    /// The numbers.
+    pub data: Vec<f64>,
+}
+
+impl Part {
+    /// The array `name`, checked to have `rank` axes and only finite numbers.
+    pub fn tensor(&self, name: &str, rank: usize) -> Result<&Tensor> {
+        let tensor = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| Error::mismatch(format!("the model has no array `{name}`")))?;
+        if tensor.shape.len() != rank || tensor.shape.iter().product::<usize>() != tensor.data.len()
+        {
+            return Err(Error::mismatch(format!(
+                "the model's array `{name}` has shape {:?}, expected {rank} axes",
+                tensor.shape
+            )));
+        }
+        if tensor.data.iter().any(|v| !v.is_finite()) {
+            return Err(Error::mismatch(format!(
+                "the model's array `{name}` holds numbers that are not finite"
+            )));
+        }
+        Ok(tensor)
+    }
+}
+
+/// Every kind of stage, family by family.
+pub fn kinds() -> impl Iterator<Item = &'static Kind<dyn Stage>> {
+    [filter::KINDS, spatial::KINDS, window::KINDS, feature::KINDS, manifold::KINDS, decode::KINDS]
+        .into_iter()
+        .flatten()
+}
+
+/// The only input of a stage that takes one, checked to be of one of the `wanted` payloads.
+pub fn single<'a>(inputs: &'a [Spec], wanted: &[Payload]) -> Result<&'a Spec> {
+    match inputs {
+        [spec] if wanted.contains(&spec.payload) => Ok(spec),
+        [spec] => Err(Error::mismatch(format!(
+            "takes {}, but is given {}",
+            names(wanted),
+            names(&[spec.payload])
+        ))),
+        _ => Err(Error::mismatch(format!("takes one input, but is given {}", inputs.len()))),
+    }
+}
+
+fn names(payloads: &[Payload]) -> String {
+    let names: Vec<_> = payloads.iter().map(|p| format!("{p:?}").to_lowercase()).collect();
+    names.join(" or ")
+}
