@@ -1,1 +1,4 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
+
+pub mod montage;
+pub mod simulator;
