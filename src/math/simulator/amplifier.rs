@@ -13,6 +13,7 @@ use std::f64::consts::TAU;
 
 const DRIFT_S: f64 = 20.0;
 
+/// Electrodes and amplifier, and their state.
 pub struct Amplifier {
     /// Volts at the peak, one per channel.
     line: Vec<f64>,

@@ -22,6 +22,7 @@ const LOWEST_CORNER_HZ: f64 = 0.25;
 const DEPTH: std::ops::Range<f64> = 0.65..0.8;
 const LOWEST: f64 = -0.35;
 
+/// The background and its state.
 pub struct Background {
     /// Sources x channels, volts per unit of a source.
     lead: Vec<f64>,

@@ -20,6 +20,7 @@ pub const LENGTH_S: f64 = 0.3;
 const EYES: [[f64; 3]; 2] = [[-0.3, 0.9, -0.35], [0.3, 0.9, -0.35]];
 const MOMENT: [f64; 3] = [0.0, 0.3, 1.0];
 
+/// The blinks: the one under way or to come.
 pub struct Blinks {
     /// Volts at the peak, one per channel.
     lead: Vec<f64>,

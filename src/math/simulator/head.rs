@@ -17,8 +17,8 @@ const SHELLS: [(f64, f64); 2] = [(1.0, 1.0), (0.92, 1.0 / 40.0)];
 /// Radius of the brain, whose relative conductivity is 1.
 const BRAIN: f64 = 0.87;
 
-/// Degrees of the series; at a depth of 0.8 the rest is below 1e-4 of the sum.
-const DEGREES: usize = 40;
+/// Degrees of the series; for a dipole 0.8 from the centre the rest is below 1e-4 of the sum.
+const DEGREES: usize = 50;
 
 /// A head, as the gain of each degree of the series.
 pub struct Head {

@@ -56,6 +56,7 @@ struct Rhythm {
     rng: Pcg64,
 }
 
+/// All rhythms, with the fall that their areas have reached.
 pub struct Rhythms {
     rhythms: Vec<Rhythm>,
     fall: [f64; AREAS],
@@ -75,9 +76,9 @@ impl Rhythms {
             let above = montage::position(label).expect("the electrodes of RHYTHMS exist");
             let (rms_v, centre_hz, bandwidth_hz) = match band {
                 // The foot area lies in the fold between the hemispheres: less reaches the scalp.
-                Band::Mu if label == "Cz" => (0.5 * amplitudes.mu_v, 10.0, 2.0),
+                Band::Mu if label == "Cz" => (0.7 * amplitudes.mu_v, 10.0, 2.0),
                 Band::Mu => (amplitudes.mu_v, 10.0, 2.0),
-                Band::Beta if label == "Cz" => (0.5 * amplitudes.beta_v, 20.0, 4.0),
+                Band::Beta if label == "Cz" => (0.7 * amplitudes.beta_v, 20.0, 4.0),
                 Band::Beta => (amplitudes.beta_v, 20.0, 4.0),
                 Band::Alpha => (amplitudes.alpha_v, 10.5, 1.5),
             };

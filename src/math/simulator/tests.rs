@@ -168,12 +168,12 @@ fn mu_is_strongest_over_the_hands_and_alpha_at_the_back() {
     let flank = data.iter().map(|x| band(x, 160.0, 14, 16)).collect::<Vec<_>>();
     for hand in [0, 1] {
         assert!(alpha[hand] > 2.0 * alpha[2], "{alpha:?}");
-        assert!(alpha[hand] > 5.0 * flank[hand], "{alpha:?} {flank:?}");
+        assert!(band(&data[hand], 160.0, 10, 10) > 4.0 * flank[hand], "{alpha:?} {flank:?}");
     }
     assert!(alpha[3] > 2.0 * alpha[2] && alpha[4] > 2.0 * alpha[5], "{alpha:?}");
 
-    let (mu, _) = record(&Config { mu_v: 6e-6, ..silent(&["C3", "C4"]) }, 4.0);
-    assert!((4e-6..9e-6).contains(&rms(&mu[0])), "{}", rms(&mu[0]));
+    let (mu, _) = record(&Config { mu_v: 8e-6, ..silent(&["C3", "C4"]) }, 4.0);
+    assert!((6e-6..10e-6).contains(&rms(&mu[0])), "{}", rms(&mu[0]));
 }
 
 /// Per trial: the class, and the log of mu power at C4 over that at C3, during imagery.
@@ -231,7 +231,7 @@ fn imagery_of_the_feet_lowers_mu_at_the_vertex_only() {
         difficulty: 0.0,
         rest_s: 5.0,
         imagery_s: 5.0,
-        mu_v: 6e-6,
+        mu_v: 8e-6,
         ..silent(&["C3", "Cz", "C4"])
     };
     let (data, cues) = record(&config, 400.0);
@@ -242,8 +242,9 @@ fn imagery_of_the_feet_lowers_mu_at_the_vertex_only() {
         };
         sum(160) / sum(-480)
     };
-    assert!(change(1) < 0.85 && change(0) > 0.85 && change(2) > 0.85);
-    assert!(change(1) < change(0).min(change(2)) - 0.05);
+    let (left, middle, right) = (change(0), change(1), change(2));
+    println!("feet: {left} {middle} {right}");
+    assert!(middle < 0.7 && left > 0.75 && right > 0.75, "{left} {middle} {right}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! Trial k rests for `rest_s`, then the cue comes and imagery lasts `imagery_s`. Classes come in
 //! blocks that hold each class twice, in random order. With difficulty d the amplitude of an area
 //! falls by `c + (1 - d) e (t - c)`, where t is the full effect of the class, c the effect that
-//! all classes share when nothing tells them apart, and e, between 0.5 and 1, the effort of the
+//! all classes share when nothing tells them apart, and e, between 0.6 and 1, the effort of the
 //! trial.
 
 use super::random::{Use, generator};
@@ -58,9 +58,9 @@ impl Class {
     /// By how much the amplitude of each area falls at difficulty 0.
     const fn effect(self) -> [f64; AREAS] {
         match self {
-            Self::LeftHand => [0.1, 0.7, 0.1],
-            Self::RightHand => [0.7, 0.1, 0.1],
-            Self::Feet => [0.1, 0.1, 0.7],
+            Self::LeftHand => [0.1, 0.8, 0.1],
+            Self::RightHand => [0.8, 0.1, 0.1],
+            Self::Feet => [0.1, 0.1, 0.8],
             Self::Rest => [0.0; AREAS],
         }
     }
@@ -83,6 +83,7 @@ const SHARED: f64 = 0.3;
 /// How often a block of trials holds each class.
 const REPEATS: usize = 2;
 
+/// The plan of all trials; it has no state.
 pub struct Trials {
     seed: u64,
     classes: Vec<Class>,
@@ -134,7 +135,7 @@ impl Trials {
     /// By how much the amplitude of each area falls in trial `index`.
     pub fn fall(&self, index: u64) -> [f64; AREAS] {
         let mut rng = generator(self.seed, Use::Trials, 2 * index + 1);
-        let share = (1.0 - self.difficulty) * rng.random_range(0.5..1.0);
+        let share = (1.0 - self.difficulty) * rng.random_range(0.6..1.0);
         self.class(index).effect().map(|effect| SHARED + share * (effect - SHARED))
     }
 }
