@@ -312,17 +312,3 @@ fn wrong_settings_are_named() {
     let message = Class::from_name("left_hands").unwrap_err().to_string();
     assert!(message.contains("try `left_hand`"), "{message}");
 }
-
-#[test]
-#[ignore = "a timing; run it in release mode"]
-fn speed() {
-    let mut simulator = Simulator::new(&Config { rate_hz: 1000.0, ..Config::default() }).unwrap();
-    let mut block = vec![0.0; 50 * 64];
-    let start = std::time::Instant::now();
-    for _ in 0..20 * 60 {
-        simulator.next(&mut block, 50);
-    }
-    let ratio = 60.0 / start.elapsed().as_secs_f64();
-    println!("64 channels at 1 kHz: {ratio:.0} x real time");
-    assert!(ratio > 20.0);
-}
