@@ -135,6 +135,15 @@ pub fn single<'a>(inputs: &'a [Spec], wanted: &[Payload]) -> Result<&'a Spec> {
     }
 }
 
+/// Like [`single`], and the stream must have a sampling rate.
+pub fn regular<'a>(inputs: &'a [Spec], wanted: &[Payload]) -> Result<&'a Spec> {
+    let spec = single(inputs, wanted)?;
+    if spec.rate_hz > 0.0 && spec.rate_hz.is_finite() {
+        return Ok(spec);
+    }
+    Err(Error::mismatch("takes a stream with a sampling rate, but is given an irregular one"))
+}
+
 fn names(payloads: &[Payload]) -> String {
     let names: Vec<_> = payloads.iter().map(|p| format!("{p:?}").to_lowercase()).collect();
     names.join(" or ")
