@@ -4,9 +4,12 @@
 
 mod support;
 
+use saltatory::frame::{Channel, Frame, Payload, Spec};
+use saltatory::ledger::Cause;
 use saltatory::math::covariance::{Covariance, Estimator};
 use saltatory::math::filter_design::{Band, butterworth, notch};
 use saltatory::math::sos::{Cascade, Section};
+use saltatory::stages::{self, Emit};
 use support::{Golden, relative_error};
 
 /// Coefficients: each one relative to itself. Both sides follow the same formula in float64; what is
@@ -134,4 +137,43 @@ fn covariances_equal_scikit_learn() {
         }
         report(folder, worst, COVARIANCE);
     }
+}
+
+/// Copies of numbers: exact.
+#[test]
+fn augmented_windows_equal_numpy() {
+    let golden = Golden::open("dsp");
+    let (shape, x) = golden.array("augmented/x");
+    let kind = stages::kinds().find(|k| k.name == "augmented").unwrap();
+    let names: Vec<_> =
+        ["compat", "tight"].iter().flat_map(|c| golden.names(&format!("augmented/{c}/"))).collect();
+    assert_eq!(names.len(), 10);
+    for name in names {
+        let parts: Vec<_> = name.split('/').collect();
+        let snippet = format!("crop = \"{}\"\norder = {}\nlag = {}", parts[1], parts[2], parts[3]);
+        let mut stage = kind.from_toml(&snippet).unwrap().unit;
+        let channels = (0..shape[1]).map(|c| Channel::named(format!("E{c}"))).collect();
+        let samples = Spec::samples(channels, 100.0, shape[0]);
+        let spec = Spec { payload: Payload::Window, ..samples };
+        stage.prepare(std::slice::from_ref(&spec)).unwrap();
+        let mut frame = spec.frame();
+        frame.resize(shape[0], shape[1]);
+        frame.data.copy_from_slice(&x);
+        frame.span.last = shape[0] as u64 - 1;
+        let mut only = Only(None);
+        stage.process(&mut frame, &mut only).unwrap();
+        let got = only.0.unwrap();
+        let (want_shape, want) = golden.array(&name);
+        assert_eq!([got.rows, got.cols], want_shape[..], "{name}");
+        assert_eq!(got.data, want, "{name}");
+    }
+}
+
+struct Only(Option<Frame>);
+
+impl Emit for Only {
+    fn emit(&mut self, frame: &mut Frame) {
+        assert!(self.0.replace(frame.clone()).is_none());
+    }
+    fn count(&mut self, _: Cause, _: u64) {}
 }

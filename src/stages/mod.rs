@@ -16,6 +16,8 @@ pub mod feature;
 pub mod filter;
 pub mod manifold;
 pub mod spatial;
+#[cfg(test)]
+mod testing;
 pub mod window;
 
 /// One step of a pipeline. Each method says on which plane it runs.

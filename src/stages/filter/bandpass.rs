@@ -104,15 +104,14 @@ impl Stage for Bandpass {
 
 #[cfg(test)]
 mod tests {
-    use crate::frame::{Channel, Spec};
     use crate::stages::filter::KINDS;
+    use crate::stages::testing::samples;
 
     fn error(snippet: &str) -> String {
         match KINDS[0].from_toml(snippet) {
             Err(e) => format!("{}: {e}", e.key().unwrap_or("?")),
             Ok(mut built) => {
-                let spec = Spec::samples(vec![Channel::named("C3")], 100.0, 10);
-                let e = built.unit.prepare(&[spec]).unwrap_err();
+                let e = built.unit.prepare(&[samples(&["C3"], 100.0)]).unwrap_err();
                 format!("{}: {e}", e.key().unwrap_or("?"))
             }
         }
@@ -130,7 +129,7 @@ mod tests {
     #[test]
     fn delay_is_known_after_prepare() {
         let mut built = KINDS[0].from_toml("low_hz = 8.0\nhigh_hz = 30.0").unwrap();
-        built.unit.prepare(&[Spec::samples(vec![Channel::named("C3")], 250.0, 10)]).unwrap();
+        built.unit.prepare(&[samples(&["C3"], 250.0)]).unwrap();
         assert!((0.02..0.1).contains(&built.unit.delay_s()), "{}", built.unit.delay_s());
         assert_eq!(built.settings["order"], 4);
     }

@@ -43,10 +43,7 @@ impl kind::Settings<dyn Stage> for Settings {
     fn build(self) -> Result<Box<dyn Stage>> {
         for (key, value) in [("freq_hz", self.freq_hz), ("q", self.q)] {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::setting(
-                    key,
-                    format!("{key} is {value}, expected more than 0"),
-                ));
+                return Err(Error::setting(key, format!("{key} is {value}, expected more than 0")));
             }
         }
         if self.harmonics == 0 {
@@ -99,34 +96,19 @@ impl Stage for Notch {
 
 #[cfg(test)]
 mod tests {
-    use crate::frame::{Channel, Frame, Spec};
-    use crate::ledger::Cause;
-    use crate::stages::Emit;
     use crate::stages::filter::KINDS;
+    use crate::stages::testing::{Seen, numbers, samples};
     use std::f64::consts::TAU;
-
-    struct Last(Vec<f64>);
-
-    impl Emit for Last {
-        fn emit(&mut self, frame: &mut Frame) {
-            self.0 = frame.data.clone();
-        }
-        fn count(&mut self, _: Cause, _: u64) {}
-    }
 
     /// The mean square of a sine of `freq_hz` after the stage has settled.
     fn power(snippet: &str, freq_hz: f64) -> f64 {
         let mut stage = KINDS[1].from_toml(snippet).unwrap().unit;
-        let spec = Spec::samples(vec![Channel::named("C3")], 250.0, 5000);
-        stage.prepare(std::slice::from_ref(&spec)).unwrap();
-        let mut frame = spec.frame();
-        frame.resize(5000, 1);
-        for (i, x) in frame.data.iter_mut().enumerate() {
-            *x = (TAU * freq_hz * i as f64 / 250.0).sin();
-        }
-        let mut last = Last(Vec::new());
-        stage.process(&mut frame, &mut last).unwrap();
-        last.0[4000..].iter().map(|v| v * v).sum::<f64>() / 1000.0
+        stage.prepare(&[samples(&["C3"], 250.0)]).unwrap();
+        let sine: Vec<f64> =
+            (0..5000).map(|i| (TAU * freq_hz * f64::from(i) / 250.0).sin()).collect();
+        let mut seen = Seen::default();
+        stage.process(&mut numbers(1, &sine), &mut seen).unwrap();
+        seen.frames[0].data[4000..].iter().map(|v| v * v).sum::<f64>() / 1000.0
     }
 
     #[test]

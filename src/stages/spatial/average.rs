@@ -69,28 +69,15 @@ impl Stage for Average {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Channel;
-    use crate::ledger::Cause;
-
-    struct Seen(Vec<f64>);
-
-    impl Emit for Seen {
-        fn emit(&mut self, frame: &mut Frame) {
-            self.0.extend(&frame.data);
-        }
-        fn count(&mut self, _: Cause, _: u64) {}
-    }
+    use crate::stages::testing::{Seen, numbers, samples};
 
     fn average(exclude: &str) -> Result<Vec<f64>> {
         let mut stage = super::super::KINDS[0].from_toml(exclude)?.unit;
-        let spec = Spec::samples(["C3", "C4", "EOG"].map(Channel::named).to_vec(), 100.0, 4);
-        stage.prepare(std::slice::from_ref(&spec))?;
-        let mut frame = spec.frame();
-        frame.resize(2, 3);
-        frame.data.copy_from_slice(&[1.0, 3.0, 8.0, -1.0, -3.0, 4.0]);
-        let mut seen = Seen(Vec::new());
+        stage.prepare(&[samples(&["C3", "C4", "EOG"], 100.0)])?;
+        let mut frame = numbers(3, &[1.0, 3.0, 8.0, -1.0, -3.0, 4.0]);
+        let mut seen = Seen::default();
         stage.process(&mut frame, &mut seen).unwrap();
-        Ok(seen.0)
+        Ok(seen.frames.remove(0).data)
     }
 
     #[test]

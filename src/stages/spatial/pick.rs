@@ -75,19 +75,10 @@ impl Stage for Pick {
 mod tests {
     use super::*;
     use crate::frame::Channel;
-    use crate::ledger::Cause;
-
-    struct Seen(Vec<f64>);
-
-    impl Emit for Seen {
-        fn emit(&mut self, frame: &mut Frame) {
-            self.0.extend(&frame.data);
-        }
-        fn count(&mut self, _: Cause, _: u64) {}
-    }
+    use crate::stages::testing::{Seen, numbers, samples};
 
     fn spec() -> Spec {
-        Spec::samples(["C3", "Cz", "C4", "EOG"].map(Channel::named).to_vec(), 100.0, 4)
+        samples(&["C3", "Cz", "C4", "EOG"], 100.0)
     }
 
     fn pick(channels: &[&str], exclude: &[&str]) -> Result<(Box<dyn Stage>, Spec)> {
@@ -102,12 +93,10 @@ mod tests {
     fn order_is_that_of_the_config() {
         let (mut stage, out) = pick(&["C4", "C*"], &["cz"]).unwrap();
         assert_eq!(out.channels, ["C4", "C3"].map(Channel::named));
-        let mut frame = spec().frame();
-        frame.resize(2, 4);
-        frame.data.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
-        let mut seen = Seen(Vec::new());
+        let mut frame = numbers(4, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        let mut seen = Seen::default();
         stage.process(&mut frame, &mut seen).unwrap();
-        assert_eq!(seen.0, [3.0, 1.0, 7.0, 5.0]);
+        assert_eq!(seen.frames[0].data, [3.0, 1.0, 7.0, 5.0]);
     }
 
     #[test]
