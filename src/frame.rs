@@ -80,7 +80,8 @@ impl Spec {
         }
     }
 
-    /// An empty frame with room for the largest frame of this spec.
+    /// An empty frame with room for the largest frame of this spec and for the text of a marker,
+    /// which windows cut at markers, and what is made of them, carry on.
     pub fn frame(&self) -> Frame {
         Frame {
             input: 0,
@@ -89,10 +90,7 @@ impl Spec {
             rows: 0,
             cols: self.cols,
             data: Vec::with_capacity(self.rows * self.cols),
-            text: String::with_capacity(match self.payload {
-                Payload::Markers => MAX_MARKER_BYTES,
-                _ => 0,
-            }),
+            text: String::with_capacity(MAX_MARKER_BYTES),
         }
     }
 }

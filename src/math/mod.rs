@@ -2,3 +2,6 @@
 
 pub mod montage;
 pub mod simulator;
+pub mod covariance;
+pub mod filter_design;
+pub mod sos;

@@ -16,6 +16,8 @@ pub mod feature;
 pub mod filter;
 pub mod manifold;
 pub mod spatial;
+#[cfg(test)]
+mod testing;
 pub mod window;
 
 /// One step of a pipeline. Each method says on which plane it runs.
@@ -133,6 +135,15 @@ pub fn single<'a>(inputs: &'a [Spec], wanted: &[Payload]) -> Result<&'a Spec> {
         ))),
         _ => Err(Error::mismatch(format!("takes one input, but is given {}", inputs.len()))),
     }
+}
+
+/// Like [`single`], and the stream must have a sampling rate.
+pub fn regular<'a>(inputs: &'a [Spec], wanted: &[Payload]) -> Result<&'a Spec> {
+    let spec = single(inputs, wanted)?;
+    if spec.rate_hz > 0.0 && spec.rate_hz.is_finite() {
+        return Ok(spec);
+    }
+    Err(Error::mismatch("takes a stream with a sampling rate, but is given an irregular one"))
 }
 
 fn names(payloads: &[Payload]) -> String {

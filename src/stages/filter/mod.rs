@@ -1,7 +1,11 @@
 //! Filters: samples to samples, per channel.
 
 use super::Stage;
-use crate::kind::Kind;
+use crate::kind::{Kind, kind};
+
+pub mod bandpass;
+pub mod notch;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] = &[];
+pub const KINDS: &[Kind<dyn Stage>] =
+    &[kind::<_, bandpass::Settings>("bandpass"), kind::<_, notch::Settings>("notch")];
