@@ -1,14 +1,22 @@
-//! The causes that the ledger counts by. The counters themselves live with the engine.
+//! The ledger: everything that was lost, repaired or late, counted where it happened.
+//!
+//! Each place (a source, a stage, a sink) has [`Counters`]: plain atomics, so that the data plane
+//! can count without a lock. Threads that may block also write down single [`Event`]s.
+
+use crate::clock;
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why something was lost, repaired or late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Samples that never arrived: missing between two neighbours.
     Gap,
     /// Samples or frames that arrived and were thrown away for want of room.
     Drop,
-    /// Samples that arrived twice, or with a time that ran backwards.
+    /// Samples whose time was not after that of the sample before.
     Duplicate,
     /// Markers that came too late to be used.
     LateMarker,
@@ -22,7 +30,7 @@ pub enum Cause {
     Restart,
     /// Numbers that were not finite and were replaced.
     NotFinite,
-    /// Channels that held one value for a second or longer.
+    /// Channels that began to hold one value for a second or longer.
     Flat,
     /// Frames that a stage could not process.
     Fault,
@@ -43,4 +51,158 @@ impl Cause {
         Cause::Flat,
         Cause::Fault,
     ];
+
+    /// Its name in JSON, logs and views.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Gap => "gap",
+            Cause::Drop => "drop",
+            Cause::Duplicate => "duplicate",
+            Cause::LateMarker => "late_marker",
+            Cause::LongMarker => "long_marker",
+            Cause::BrokenEpoch => "broken_epoch",
+            Cause::ClockReset => "clock_reset",
+            Cause::Restart => "restart",
+            Cause::NotFinite => "not_finite",
+            Cause::Flat => "flat",
+            Cause::Fault => "fault",
+        }
+    }
+}
+
+/// One entry worth a line of its own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// When it was noticed, seconds on the LSL clock.
+    pub time_s: f64,
+    /// The cause it was counted under.
+    pub cause: Cause,
+    /// How many (samples, numbers, times).
+    pub n: u64,
+    /// Index of the first sample after it.
+    pub index: u64,
+    /// What happened, in words.
+    pub text: String,
+}
+
+/// Beyond this many, events of one place are counted but no longer written down.
+const MAX_EVENTS: usize = 1000;
+
+/// The counters of one place.
+#[derive(Debug, Default)]
+pub struct Counters {
+    place: String,
+    taken_in: AtomicU64,
+    passed_on: AtomicU64,
+    counts: [AtomicU64; Cause::ALL.len()],
+    events: Mutex<Vec<Event>>,
+}
+
+impl Counters {
+    /// Counters for `place`, all zero.
+    pub fn new(place: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { place: place.into(), ..Self::default() })
+    }
+
+    /// The place they belong to.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// [data] `n` samples (or frames, behind the windowing) came in.
+    pub fn take_in(&self, n: u64) {
+        self.taken_in.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// [data] `n` samples (or frames) were passed on.
+    pub fn pass_on(&self, n: u64) {
+        self.passed_on.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// [data] `n` more under `cause`.
+    pub fn add(&self, cause: Cause, n: u64) {
+        self.counts[cause as usize].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// [control] As [`Counters::add`], and writes down what happened before sample `index`.
+    pub fn note(&self, cause: Cause, n: u64, index: u64, text: impl Into<String>) {
+        self.add(cause, n);
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.len() < MAX_EVENTS {
+            let text = text.into();
+            tracing::warn!(place = self.place, cause = cause.name(), n, index, "{text}");
+            events.push(Event { time_s: clock::now_s(), cause, n, index, text });
+        }
+    }
+
+    /// How many under `cause` so far.
+    pub fn get(&self, cause: Cause) -> u64 {
+        self.counts[cause as usize].load(Ordering::Relaxed)
+    }
+
+    /// The page of this place as it stands.
+    pub fn page(&self) -> Page {
+        let counts = Cause::ALL
+            .iter()
+            .map(|c| (c.name(), self.get(*c)))
+            .filter(|(_, n)| *n > 0)
+            .collect();
+        Page {
+            place: self.place.clone(),
+            taken_in: self.taken_in.load(Ordering::Relaxed),
+            passed_on: self.passed_on.load(Ordering::Relaxed),
+            counts,
+            events: self.events.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// What the ledger says of one place.
+#[derive(Debug, Clone, Serialize)]
+pub struct Page {
+    /// The place: the id of a source, a stage or a sink.
+    pub place: String,
+    /// Samples (or frames) that came in.
+    #[serde(rename = "in")]
+    pub taken_in: u64,
+    /// Samples (or frames) that were passed on.
+    #[serde(rename = "out")]
+    pub passed_on: u64,
+    /// The causes that are not zero.
+    #[serde(serialize_with = "as_map")]
+    pub counts: Vec<(&'static str, u64)>,
+    /// Single events, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+}
+
+fn as_map<S: serde::Serializer>(counts: &[(&'static str, u64)], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map(counts.iter().copied())
+}
+
+/// All places of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger(Vec<Arc<Counters>>);
+
+impl Ledger {
+    /// Adds a place.
+    pub fn open(&mut self, place: &str) -> Arc<Counters> {
+        let counters = Counters::new(place);
+        self.0.push(counters.clone());
+        counters
+    }
+
+    /// Every page, in the order of the config.
+    pub fn pages(&self) -> Vec<Page> {
+        self.0.iter().map(|c| c.page()).collect()
+    }
+
+    /// The sum over all places, causes that are not zero only.
+    pub fn totals(&self) -> Vec<(&'static str, u64)> {
+        Cause::ALL
+            .iter()
+            .map(|c| (c.name(), self.0.iter().map(|p| p.get(*c)).sum()))
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
 }

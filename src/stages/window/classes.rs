@@ -24,6 +24,14 @@ impl Classes {
         self.0.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// The index of the class that `text` stands for.
+    pub fn index_of(&self, text: &str) -> Option<usize> {
+        self.0.iter().position(|(_, texts)| match texts {
+            Texts::One(one) => one == text,
+            Texts::Many(many) => many.iter().any(|t| t == text),
+        })
+    }
+
     /// All marker texts, checked: at least one per class, none twice, none too long for a frame.
     pub fn texts(&self) -> Result<Vec<String>> {
         if self.0.is_empty() {

@@ -3,7 +3,7 @@
 use super::Stage;
 use crate::kind::{Kind, kind};
 
-mod classes;
+pub mod classes;
 pub mod event;
 mod history;
 #[expect(clippy::module_inception, reason = "a file is named after its kind")]

@@ -1,0 +1,113 @@
+//! From a config to a running graph: prepares every stage in order and finds what does not fit.
+
+use super::{Config, Node, Unit};
+use crate::error::{Error, Result};
+use crate::frame::{Payload, Spec};
+use crate::model::{Input, Link, Model};
+use crate::stages::Stage;
+
+impl Config {
+    /// Prepares every stage for sources of `sources`; `model` fills the fitted ones. Returns what
+    /// each stage sends on.
+    pub fn prepare(&mut self, sources: &[Spec], model: Option<&Model>) -> Result<Vec<Spec>> {
+        if let Some(model) = model {
+            self.load(sources, model)?;
+        }
+        let mut specs = Vec::with_capacity(self.stages.len());
+        for i in 0..self.stages.len() {
+            specs.push(self.prepare_stage(i, sources, &specs)?);
+        }
+        Ok(specs)
+    }
+
+    /// Prepares stage `i`, given what the sources and the stages before it send.
+    pub fn prepare_stage(&mut self, i: usize, sources: &[Spec], stages: &[Spec]) -> Result<Spec> {
+        let stage = &mut self.stages[i];
+        let inputs: Vec<Spec> =
+            stage.from.iter().map(|node| spec_of(*node, sources, stages).clone()).collect();
+        let within = format!("{}: stage `{}`", stage.place, stage.id);
+        let prepared = stage.unit.prepare(&inputs);
+        prepared.map_err(|e| match e.key() {
+            Some(key) => e.clone().at(format_args!("{within}: key `{key}`")),
+            None => e.at(within),
+        })
+    }
+
+    /// Checks that the model belongs to this pipeline and fills the fitted stages.
+    fn load(&mut self, sources: &[Spec], model: &Model) -> Result<()> {
+        let Some(chain) = self.chain(sources) else { return Ok(()) };
+        let input = self.input(&chain, sources)?;
+        model.facts.check(&input, &self.links(&chain))?;
+        for i in chain {
+            let stage = &mut self.stages[i];
+            let Some(fitted) = stage.unit.fitted() else { continue };
+            let part = model.parts.get(&stage.id).ok_or_else(|| {
+                Error::mismatch(format!("the model holds nothing for the stage `{}`", stage.id))
+            })?;
+            fitted.load(part).map_err(|e| e.at(format_args!("stage `{}`", stage.id)))?;
+        }
+        Ok(())
+    }
+
+    /// The stages from a source to the last fitted stage, in order; `None` when nothing is fitted.
+    /// Where stages join, the way of the samples is followed.
+    pub fn chain(&mut self, sources: &[Spec]) -> Option<Vec<usize>> {
+        let fitted = |stage: &mut Unit<dyn Stage>| stage.unit.fitted().is_some();
+        let mut at = self.stages.iter_mut().rposition(fitted)?;
+        let mut chain = vec![at];
+        while let Some(Node::Stage(before)) = samples_way(&self.stages[at].from, sources) {
+            at = before;
+            chain.push(at);
+        }
+        chain.reverse();
+        Some(chain)
+    }
+
+    /// The chain as a model file records it.
+    pub fn links(&self, chain: &[usize]) -> Vec<Link> {
+        let link = |i: &usize| {
+            let stage = &self.stages[*i];
+            let (id, kind) = (stage.id.clone(), stage.kind.to_owned());
+            Link { id, kind, settings: stage.settings.clone() }
+        };
+        chain.iter().map(link).collect()
+    }
+
+    /// The samples that enter the windowing of `chain`: the last ones on the way.
+    pub fn input(&mut self, chain: &[usize], sources: &[Spec]) -> Result<Input> {
+        let first = chain.first().and_then(|i| samples_way(&self.stages[*i].from, sources));
+        let mut input = match first {
+            Some(node) => Input::of(spec_of(node, sources, &[])),
+            None => return Err(Error::config("the chain of fitted stages is empty")),
+        };
+        let mut specs = Vec::new();
+        for i in 0..self.stages.len() {
+            if self.stages[i].unit.fitted().is_some() {
+                break;
+            }
+            let spec = self.prepare_stage(i, sources, &specs)?;
+            if chain.contains(&i) && spec.payload == Payload::Samples {
+                input = Input::of(&spec);
+            }
+            specs.push(spec);
+        }
+        Ok(input)
+    }
+}
+
+/// Of several inputs the one that is not a source of markers.
+fn samples_way(from: &[Node], sources: &[Spec]) -> Option<Node> {
+    let is_samples = |node: &&Node| match node {
+        Node::Source(i) => sources[*i].payload != Payload::Markers,
+        Node::Stage(_) => true,
+    };
+    from.iter().find(is_samples).copied()
+}
+
+/// What a node sends.
+pub fn spec_of<'a>(node: Node, sources: &'a [Spec], stages: &'a [Spec]) -> &'a Spec {
+    match node {
+        Node::Source(i) => &sources[i],
+        Node::Stage(i) => &stages[i],
+    }
+}

@@ -1,0 +1,96 @@
+//! A config file: which sources, stages and sinks there are and how they hang together.
+//!
+//! In: TOML text and `--set` overrides. Out: units, made and connected, or every error with its
+//! place. `parse` reads the file, `graph` prepares the units and finds what does not fit.
+
+mod graph;
+mod parse;
+
+pub use graph::spec_of;
+pub use parse::load;
+
+use crate::engine::pipeline::OnGap;
+use crate::sinks::Sink;
+use crate::sources::Source;
+use crate::stages::Stage;
+use crate::stages::window::classes::Classes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A whole config: every unit built, nothing opened or prepared yet.
+pub struct Config {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// The model that fitted stages load, relative to the working directory.
+    pub model: Option<PathBuf>,
+    /// What happens to the memory of stages when samples are missing.
+    pub on_gap: OnGap,
+    /// How epochs are cut for calibration.
+    pub fit: Option<Fit>,
+    /// The sources, in the order of the file.
+    pub sources: Vec<Unit<dyn Source>>,
+    /// The stages, in the order of the file.
+    pub stages: Vec<Unit<dyn Stage>>,
+    /// The sinks, in the order of the file.
+    pub sinks: Vec<Unit<dyn Sink>>,
+}
+
+/// One source, stage or sink in its place.
+pub struct Unit<T: ?Sized> {
+    /// Its name in this config.
+    pub id: String,
+    /// Its kind, which is its name in the lists.
+    pub kind: &'static str,
+    /// Where its input comes from; empty for sources.
+    pub from: Vec<Node>,
+    /// Every setting with defaults filled in.
+    pub settings: serde_json::Value,
+    /// Where it stands: file, line and column.
+    pub place: String,
+    /// The unit.
+    pub unit: Box<T>,
+}
+
+/// A place in the graph that frames come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// Source number i.
+    Source(usize),
+    /// Stage number i.
+    Stage(usize),
+}
+
+/// The `[fit]` table: how `fit` and `evaluate` cut labelled epochs where the running pipeline has
+/// sliding windows. Not needed when the pipeline has an `event` stage.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fit {
+    /// Class names and the marker texts that stand for them, such as `left = "T1"`.
+    pub classes: Classes,
+    /// Start of the epoch relative to its marker, in seconds.
+    #[serde(default)]
+    pub start_s: f64,
+    /// Length of the epoch in seconds; the length of the window stage when left out.
+    #[serde(default)]
+    pub length_s: Option<f64>,
+}
+
+impl Config {
+    /// The id of a node.
+    pub fn id(&self, node: Node) -> &str {
+        match node {
+            Node::Source(i) => &self.sources[i].id,
+            Node::Stage(i) => &self.stages[i].id,
+        }
+    }
+
+    /// The classes that the pipeline decides between, with their marker texts, if they are named.
+    pub fn classes(&self) -> Option<Classes> {
+        let event = self.stages.iter().find(|s| s.kind == "event");
+        let from_stage = event.and_then(|s| s.settings.get("classes").cloned());
+        from_stage
+            .and_then(|value| serde_json::from_value(value).ok())
+            .or_else(|| self.fit.as_ref().map(|f| f.classes.clone()))
+    }
+}

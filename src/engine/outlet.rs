@@ -1,0 +1,76 @@
+//! The outlet: one thread per sink that takes what its taps collected and writes it.
+
+use super::tap::Outflow;
+use crate::error::{Error, Result};
+use crate::frame::Flags;
+use crate::ledger::Counters;
+use crate::ring::Doorbell;
+use crate::sinks::Sink;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a sink waits at most between two calls of [`Sink::idle`].
+const NAP: Duration = Duration::from_millis(100);
+
+/// What an outlet thread works with.
+pub struct Outlet {
+    /// The id of the sink.
+    pub id: String,
+    /// The opened sink.
+    pub sink: Box<dyn Sink>,
+    /// One flow per `from`.
+    pub flows: Vec<Outflow>,
+    /// Wakes this thread.
+    pub bell: Doorbell,
+    /// The sink's page in the ledger.
+    pub counters: Arc<Counters>,
+}
+
+impl Outlet {
+    /// Starts the thread; its result is the reason why it ended.
+    pub fn start(self) -> Result<JoinHandle<Result<()>>> {
+        std::thread::Builder::new()
+            .name(format!("out:{}", self.id))
+            .spawn(move || self.run())
+            .map_err(|e| Error::run(format!("a sink's thread does not start: {e}")))
+    }
+
+    fn run(mut self) -> Result<()> {
+        let result = self.pump();
+        for flow in &self.flows {
+            flow.closed.store(true, Ordering::Relaxed);
+        }
+        let closed = self.sink.close();
+        result.and(closed).map_err(|e| e.at(format_args!("sink `{}`", self.id)))
+    }
+
+    fn pump(&mut self) -> Result<()> {
+        let mut open = self.flows.len();
+        while open > 0 {
+            let mut busy = false;
+            for flow in &mut self.flows {
+                let sink = &mut self.sink;
+                let Some(written) = flow.ring.pop_with(|delivery| {
+                    if delivery.frame.flags.has(Flags::END) {
+                        open -= 1;
+                        return Ok(());
+                    }
+                    self.counters.pass_on(1);
+                    sink.write(delivery)
+                }) else {
+                    continue;
+                };
+                written?;
+                busy = true;
+            }
+            if !busy {
+                self.sink.idle()?;
+                let flows = &self.flows;
+                self.bell.wait(NAP, || flows.iter().any(|f| f.ring.waiting() > 0));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! Taps: copies of frames on their way out of the pipeline.
+
+use crate::clock;
+use crate::frame::{Flags, Frame, Spec};
+use crate::ledger::{Cause, Counters};
+use crate::ring::{Consumer, Doorbell, Producer, ring};
+use crate::sinks::Delivery;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The data plane's end: copies frames into the ring of one sink.
+pub struct Tap {
+    ring: Producer<Delivery>,
+    bell: Doorbell,
+    input: usize,
+    counters: Arc<Counters>,
+    /// Set for offline runs: wait for room rather than drop.
+    patient: bool,
+    /// Set when the sink has ended, so that nobody waits for it.
+    closed: Arc<AtomicBool>,
+}
+
+/// The sink's end of a tap.
+pub struct Outflow {
+    /// What arrives.
+    pub ring: Consumer<Delivery>,
+    /// To be set when nobody will read any more.
+    pub closed: Arc<AtomicBool>,
+}
+
+impl Tap {
+    /// A tap for frames of `spec` with room for `capacity` of them, which rings `bell` and reaches
+    /// its sink as input number `input`.
+    pub fn new(
+        spec: &Spec,
+        stages: usize,
+        capacity: usize,
+        bell: Doorbell,
+        input: usize,
+        counters: Arc<Counters>,
+        patient: bool,
+    ) -> (Self, Outflow) {
+        let items = (0..capacity).map(|_| Delivery::with_room(spec, stages)).collect();
+        let (producer, consumer) = ring(items);
+        let closed = Arc::new(AtomicBool::new(false));
+        let tap = Self { ring: producer, bell, input, counters, patient, closed: closed.clone() };
+        (tap, Outflow { ring: consumer, closed })
+    }
+
+    /// [data] Copies `frame` out; counts it as dropped when the sink has fallen behind.
+    pub fn offer(&mut self, frame: &Frame, stage_ns: &[u64]) {
+        while self.patient && !self.ring.has_room() && !self.closed.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        let input = self.input;
+        let sent = self.ring.push_with(|delivery| {
+            delivery.frame.copy_from(frame);
+            delivery.frame.input = input;
+            delivery.stage_ns.copy_from_slice(stage_ns);
+            delivery.emitted_s = clock::now_s();
+        });
+        self.counters.take_in(1);
+        if sent {
+            self.bell.ring();
+        } else {
+            self.counters.add(Cause::Drop, 1);
+        }
+    }
+
+    /// [data] Tells the sink that nothing more will come. Waits for room: it is called once, when
+    /// the lane has nothing else to do.
+    pub fn end(&mut self) {
+        let input = self.input;
+        while !self.closed.load(Ordering::Relaxed) {
+            let sent = self.ring.push_with(|delivery| {
+                delivery.frame.resize(0, 0);
+                delivery.frame.flags = Flags::END;
+                delivery.frame.input = input;
+            });
+            self.bell.ring();
+            if sent {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Labelled epochs out of recordings, through the stages of the config.
+//!
+//! In: a config and a recording. Out: what the first stage that learns would get, one frame per
+//! marker of a class. Where the running pipeline has sliding windows, the `[fit]` table says how
+//! epochs are cut instead. Each recording starts with fresh filters.
+
+use super::Tail;
+use crate::config::{self, Config, Node};
+use crate::engine::intake::Guard;
+use crate::engine::pipeline::{Edge, Node as Step, Pipeline, Route};
+use crate::error::{Error, Result};
+use crate::formats::Stream;
+use crate::frame::{Frame, Payload, Spec};
+use crate::kind::Settings as _;
+use crate::ledger::Counters;
+use crate::model::{self, Input, Link, Provenance};
+use crate::sources::recording::{self, Player};
+use crate::stages::window::classes::Classes;
+use crate::stages::window::event;
+use crate::stages::{Emit, Fault, Stage};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A config to be fitted or evaluated.
+pub struct Plan {
+    path: PathBuf,
+    sets: Vec<String>,
+}
+
+/// The labelled epochs of one recording.
+pub struct Epochs {
+    /// The recording's short name.
+    pub name: String,
+    /// What the first stage that learns gets, one frame per epoch.
+    pub frames: Vec<Frame>,
+    /// The class of each epoch, as an index into `classes`.
+    pub labels: Vec<usize>,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// What the frames are.
+    pub spec: Spec,
+    /// The samples that went into the epochs.
+    pub input: Input,
+    /// The stages up to the last that learns.
+    pub links: Vec<Link>,
+    /// Where the epochs come from.
+    pub provenance: Provenance,
+    /// What was lost on the way, in words.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// A plan for the config at `path` with overrides.
+    pub fn new(path: &Path, sets: &[String]) -> Result<Self> {
+        let plan = Self { path: path.to_owned(), sets: sets.to_vec() };
+        // A config that does not parse is reported before any recording is read.
+        plan.config()?;
+        Ok(plan)
+    }
+
+    /// The config, freshly built.
+    fn config(&self) -> Result<Config> {
+        config::load(&self.path, &self.sets)
+    }
+
+    /// The part of the pipeline that learns, freshly built.
+    pub fn tail(&self) -> Result<Tail> {
+        let mut config = self.config()?;
+        let sources = stand_ins(&config);
+        let chain = learning_chain(&mut config, &sources)?;
+        let first = first_fitted(&mut config, &chain);
+        let tail: Vec<usize> = chain.into_iter().skip(first).collect();
+        let mut stages = Vec::new();
+        for (i, stage) in config.stages.into_iter().enumerate() {
+            if tail.contains(&i) {
+                stages.push((stage.id, stage.unit));
+            }
+        }
+        Ok(Tail::new(stages))
+    }
+
+    /// The name of the pipeline: its stages that learn.
+    pub fn pipeline(&self) -> Result<String> {
+        let mut config = self.config()?;
+        let sources = stand_ins(&config);
+        let chain = learning_chain(&mut config, &sources)?;
+        let skip = ["bandpass", "notch", "average", "pick", "window", "event"];
+        let kinds = chain.iter().map(|i| config.stages[*i].kind).filter(|k| !skip.contains(k));
+        Ok(kinds.collect::<Vec<_>>().join("+"))
+    }
+
+    /// Cuts the epochs of the recording `name`.
+    pub fn epochs(&self, name: &str) -> Result<Epochs> {
+        let recording = recording::load(name)?;
+        let sha256 = match std::fs::read(name) {
+            Ok(bytes) if !name.starts_with("synthetic:") => model::sha256(&bytes),
+            _ => String::new(),
+        };
+        let mut warnings = recording.warnings.clone();
+        let streams = recording.streams;
+        let mut epochs = self.cut(&streams).map_err(|e| e.at(name))?;
+        epochs.name = short_name(name);
+        let (recording, n) = (name.to_owned(), epochs.frames.len());
+        epochs.provenance = Provenance { recording, sha256, epochs: n };
+        warnings.append(&mut epochs.warnings);
+        epochs.warnings = warnings;
+        Ok(epochs)
+    }
+
+    fn cut(&self, streams: &[Stream]) -> Result<Epochs> {
+        let mut config = self.config()?;
+        let samples_at = streams.iter().find(|s| !recording::is_markers(s));
+        let samples = samples_at.ok_or_else(|| Error::input("holds no stream of samples"))?;
+        let markers = streams
+            .iter()
+            .find(|s| recording::is_markers(s))
+            .ok_or_else(|| Error::input("holds no markers, so there are no labelled epochs"))?;
+        let mut players = [Player::new(samples.clone())?, Player::new(markers.clone())?];
+        let sources: Vec<Spec> = (0..config.sources.len())
+            .map(|i| players[usize::from(feeds_markers(&config, i))].spec().clone())
+            .collect();
+        let chain = learning_chain(&mut config, &sources)?;
+        let input = config.input(&chain, &sources)?;
+        let links = config.links(&chain);
+        let classes = config.classes().ok_or_else(no_classes)?;
+        let first = first_fitted(&mut config, &chain);
+        let mut head: Vec<Box<dyn Stage>> = Vec::new();
+        for (i, stage) in config.stages.drain(..).enumerate() {
+            if chain[..first].contains(&i) {
+                head.push(if stage.kind == "window" {
+                    epoch_stage(config.fit.as_ref(), &classes, &stage.settings)?
+                } else {
+                    stage.unit
+                });
+            }
+        }
+        let (spec, frames, lost) = run(head, &mut players, config.on_gap)?;
+        let labels = frames.iter().map(|f| classes.index_of(&f.text).unwrap_or_default()).collect();
+        Ok(Epochs {
+            name: String::new(),
+            frames,
+            labels,
+            classes: classes.names(),
+            spec,
+            input,
+            links,
+            provenance: Provenance { recording: String::new(), sha256: String::new(), epochs: 0 },
+            warnings: lost,
+        })
+    }
+}
+
+/// The chain of the stages that learn; without one there is nothing to fit.
+fn learning_chain(config: &mut Config, sources: &[Spec]) -> Result<Vec<usize>> {
+    config.chain(sources).ok_or_else(|| {
+        Error::config("no stage of this config learns: add a decoder such as mdm or logistic")
+    })
+}
+
+/// The place in `chain` of the first stage that learns.
+fn first_fitted(config: &mut Config, chain: &[usize]) -> usize {
+    chain.iter().position(|i| config.stages[*i].unit.fitted().is_some()).unwrap_or(chain.len())
+}
+
+fn no_classes() -> Error {
+    Error::config(
+        "the config does not say which markers are which class: add a [fit] table such as\n\
+         [fit]\nclasses = { left = \"T1\", right = \"T2\" }\nstart_s = 0.5",
+    )
+}
+
+/// Whether source `i` brings markers: it feeds nothing but the second inputs of stages, and sinks.
+fn feeds_markers(config: &Config, i: usize) -> bool {
+    let node = Node::Source(i);
+    i > 0 && !config.stages.iter().any(|s| s.from.first() == Some(&node))
+}
+
+/// Specs that tell samples from markers, for questions that need no more.
+fn stand_ins(config: &Config) -> Vec<Spec> {
+    (0..config.sources.len())
+        .map(|i| match feeds_markers(config, i) {
+            true => Spec::markers(),
+            false => Spec::samples(Vec::new(), 1.0, 1),
+        })
+        .collect()
+}
+
+/// The stage that cuts epochs where the running pipeline has sliding windows.
+fn epoch_stage(
+    fit: Option<&config::Fit>,
+    classes: &Classes,
+    window: &serde_json::Value,
+) -> Result<Box<dyn Stage>> {
+    let fit = fit.ok_or_else(no_classes)?;
+    let window_s = window.get("length_s").and_then(serde_json::Value::as_f64);
+    let length_s = fit.length_s.or(window_s).unwrap_or_default();
+    let (classes, start_s) = (classes.clone(), fit.start_s);
+    // A recording is read in order of time, so no marker comes late.
+    event::Settings { classes, start_s, length_s, history_s: 1.0 }
+        .build()
+        .map_err(|e| e.at("[fit]"))
+}
+
+/// Runs both streams of a recording through `head` and collects what comes out.
+fn run(
+    head: Vec<Box<dyn Stage>>,
+    players: &mut [Player; 2],
+    on_gap: crate::engine::pipeline::OnGap,
+) -> Result<(Spec, Vec<Frame>, Vec<String>)> {
+    let specs = [players[0].spec().clone(), players[1].spec().clone()];
+    let counters: Vec<_> = (0..=head.len()).map(|i| Counters::new(format!("stage {i}"))).collect();
+    let collected = Arc::new(Mutex::new(Vec::new()));
+    let mut spec = specs[0].clone();
+    let mut nodes = Vec::new();
+    let mut marker_edges = Vec::new();
+    for (i, mut stage) in head.into_iter().enumerate() {
+        let edge = Edge { node: i + 1, input: 0 };
+        spec = match stage.prepare(std::slice::from_ref(&spec)) {
+            Ok(spec) => spec,
+            // The stage that cuts epochs is the only one with two inputs.
+            Err(_) => {
+                marker_edges.push(Edge { node: i, input: 1 });
+                stage.prepare(&[spec, specs[1].clone()])?
+            }
+        };
+        let route = Route::new(&spec, vec![edge], Vec::new());
+        nodes.push(Step::new(stage, route, counters[i].clone()));
+    }
+    let end = Box::new(Collector(collected.clone()));
+    let route = Route::new(&spec, Vec::new(), Vec::new());
+    nodes.push(Step::new(end, route, counters[nodes.len()].clone()));
+    let sources = vec![
+        Route::new(&specs[0], vec![Edge { node: 0, input: 0 }], Vec::new()),
+        Route::new(&specs[1], marker_edges, Vec::new()),
+    ];
+    let mut pipeline = Pipeline::new(sources, nodes, on_gap);
+    let intake = Counters::new("recording");
+    feed(&mut pipeline, players, &specs, &intake);
+    drop(pipeline);
+    let frames = std::mem::take(&mut *collected.lock().unwrap_or_else(PoisonError::into_inner));
+    let pages = std::iter::once(&intake).chain(&counters).map(|c| c.page());
+    let lost = pages.flat_map(|p| p.counts).map(|(cause, n)| format!("{cause}: {n}")).collect();
+    Ok((spec, frames, lost))
+}
+
+/// Gives the blocks of both streams to the pipeline in order of time.
+fn feed(pipeline: &mut Pipeline, players: &mut [Player; 2], specs: &[Spec; 2], ledger: &Counters) {
+    let mut guards = [Guard::new(&specs[0]), Guard::new(&specs[1])];
+    let mut blocks = [specs[0].frame(), specs[1].frame()];
+    let mut more = [false; 2];
+    for i in 0..2 {
+        more[i] = players[i].next(&mut blocks[i], ledger);
+    }
+    while more[0] || more[1] {
+        let markers_first = more[1] && blocks[1].span.last_s <= blocks[0].span.last_s;
+        let i = usize::from(markers_first || !more[0]);
+        guards[i].admit(&mut blocks[i], ledger);
+        pipeline.take(i, &mut blocks[i]);
+        more[i] = players[i].next(&mut blocks[i], ledger);
+    }
+}
+
+/// The stage behind the last: keeps what it gets. Lives on the control plane only.
+struct Collector(Arc<Mutex<Vec<Frame>>>);
+
+impl Stage for Collector {
+    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
+        Ok(inputs.first().cloned().unwrap_or_else(Spec::markers))
+    }
+
+    fn process(&mut self, frame: &mut Frame, _emit: &mut dyn Emit) -> Result<(), Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(frame.clone());
+        Ok(())
+    }
+
+    fn reset(&mut self) {}
+}
+
+/// The file name without folder and extension.
+fn short_name(name: &str) -> String {
+    match Path::new(name).file_stem() {
+        Some(stem) if !name.starts_with("synthetic:") => stem.to_string_lossy().into_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+impl Epochs {
+    /// Puts the epochs of several recordings into one list, in order.
+    pub fn pool(all: Vec<Epochs>) -> Result<Epochs> {
+        let mut all = all.into_iter();
+        let mut pooled = all.next().ok_or_else(|| Error::config("name at least one recording"))?;
+        for next in all {
+            if next.input != pooled.input {
+                return Err(Error::mismatch(format!(
+                    "{} has other channels or another rate than {}",
+                    next.name, pooled.name
+                )));
+            }
+            pooled.frames.extend(next.frames);
+            pooled.labels.extend(next.labels);
+            pooled.name = format!("{}+{}", pooled.name, next.name);
+        }
+        Ok(pooled)
+    }
+
+    /// How many epochs each class has.
+    pub fn counts(&self) -> Vec<usize> {
+        (0..self.classes.len()).map(|c| self.labels.iter().filter(|l| **l == c).count()).collect()
+    }
+
+    /// Refuses a set of epochs in which a class has fewer than `at_least`.
+    pub fn check_counts(&self, at_least: usize) -> Result<()> {
+        for (class, n) in self.classes.iter().zip(self.counts()) {
+            if n < at_least {
+                return Err(Error::input(format!(
+                    "{}: class `{class}` has {n} epochs, at least {at_least} are needed",
+                    self.name
+                )));
+            }
+        }
+        debug_assert!(self.spec.payload != Payload::Samples);
+        Ok(())
+    }
+}

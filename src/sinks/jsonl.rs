@@ -1,0 +1,92 @@
+//! Writes decisions to a file, one JSON object a line.
+//!
+//! A run appends: first a line with classes and stages, then its decisions, last the ledger. What
+//! an earlier run wrote is never overwritten.
+
+use super::{Decision, Delivery, RunFacts, Sink, scores};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::frame::Spec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+/// Writes decisions to a file, one JSON object a line. Appends to a file that exists.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl crate::kind::Settings<dyn Sink> for Settings {
+    const EXAMPLE: &'static str = "path = \"decisions.jsonl\"\n";
+
+    fn build(self) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Jsonl { path: self.path, file: None, input: 0, classes: Vec::new(), run: RunFacts::default() }))
+    }
+}
+
+/// The sink.
+struct Jsonl {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    input: usize,
+    classes: Vec<String>,
+    run: RunFacts,
+}
+
+impl Jsonl {
+    fn line(&mut self, value: &impl Serialize) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let written = serde_json::to_writer(&mut *file, value).map_err(std::io::Error::from);
+        written.and_then(|()| file.write_all(b"\n")).map_err(|e| failed(&self.path, &e))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.flush().map_err(|e| failed(&self.path, &e))
+    }
+}
+
+fn failed(path: &std::path::Path, e: &std::io::Error) -> Error {
+    Error::run(format!("{}: cannot write: {e}", path.display()))
+}
+
+impl Sink for Jsonl {
+    fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
+        let (input, spec) = scores(inputs)?;
+        self.input = input;
+        self.classes.clone_from(&spec.classes);
+        self.run = run.clone();
+        let file = File::options().create(true).append(true).open(&self.path);
+        self.file = Some(BufWriter::new(file.map_err(|e| failed(&self.path, &e))?));
+        let head = serde_json::json!({
+            "saltatory": env!("CARGO_PKG_VERSION"),
+            "started_s": clock::now_s(),
+            "classes": self.classes,
+            "stages": self.run.stages,
+        });
+        self.line(&head)
+    }
+
+    fn write(&mut self, delivery: &Delivery) -> Result<()> {
+        if delivery.frame.input != self.input {
+            return Ok(());
+        }
+        let decision = Decision::new(delivery, &self.classes, &self.run.stages);
+        self.line(&decision)
+    }
+
+    fn idle(&mut self) -> Result<()> {
+        self.flush()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let ledger = serde_json::json!({ "ledger": self.run.ledger.pages() });
+        self.line(&ledger)?;
+        self.flush()
+    }
+}

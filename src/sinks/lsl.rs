@@ -1,0 +1,120 @@
+//! Publishes decisions as LSL streams, stamped with the time of the newest sample they rest on.
+
+use super::{Delivery, RunFacts, Sink, scores};
+use crate::error::{Error, Result};
+use crate::frame::{Channel, Spec};
+use crate::wire::lsl::Outlet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Publishes decisions on the Lab Streaming Layer: probabilities as a stream of numbers with one
+/// channel per class, and the decided class as a marker stream. Both carry the time stamp of the
+/// newest sample that the decision rests on.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Name of the stream of probabilities; "" for none.
+    #[serde(default = "probabilities")]
+    pub probabilities: String,
+    /// Name of the marker stream of class labels; "" for none.
+    #[serde(default = "labels")]
+    pub labels: String,
+    /// Name of a stream with one channel that holds the index of the decided class, counted from
+    /// 0; "" for none.
+    #[serde(default)]
+    pub index: String,
+}
+
+fn probabilities() -> String {
+    "saltatory_probabilities".into()
+}
+
+fn labels() -> String {
+    "saltatory_labels".into()
+}
+
+impl crate::kind::Settings<dyn Sink> for Settings {
+    const EXAMPLE: &'static str =
+        "probabilities = \"saltatory_probabilities\"\nlabels = \"saltatory_labels\"\n";
+
+    fn build(self) -> Result<Box<dyn Sink>> {
+        let names = [&self.probabilities, &self.labels, &self.index];
+        if names.iter().all(|n| n.is_empty()) {
+            return Err(Error::setting("probabilities", "at least one stream must have a name"));
+        }
+        Ok(Box::new(Lsl {
+            settings: self,
+            input: 0,
+            classes: Vec::new(),
+            probabilities: None,
+            labels: None,
+            index: None,
+        }))
+    }
+}
+
+/// The sink.
+struct Lsl {
+    settings: Settings,
+    input: usize,
+    classes: Vec<String>,
+    probabilities: Option<Outlet>,
+    labels: Option<Outlet>,
+    index: Option<Outlet>,
+}
+
+impl Sink for Lsl {
+    fn open(&mut self, inputs: &[Spec], _run: &RunFacts) -> Result<()> {
+        let (input, spec) = scores(inputs)?;
+        self.input = input;
+        self.classes.clone_from(&spec.classes);
+        let probability = |class: &String| Channel {
+            label: class.clone(),
+            kind: "Probability".into(),
+            unit: "1".into(),
+        };
+        let numbers = |name: &str, kind: &str, channels: Vec<Channel>| -> Result<Option<Outlet>> {
+            if name.is_empty() {
+                return Ok(None);
+            }
+            Outlet::numbers(name, kind, &source_id(name), &channels, 0.0).map(Some)
+        };
+        let classes = spec.classes.iter().map(probability).collect();
+        self.probabilities = numbers(&self.settings.probabilities, "Probability", classes)?;
+        let index = Channel { kind: "Class".into(), ..Channel::named("class") };
+        self.index = numbers(&self.settings.index, "Class", vec![index])?;
+        let name = &self.settings.labels;
+        if !name.is_empty() {
+            self.labels = Some(Outlet::markers(name, &source_id(name))?);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, delivery: &Delivery) -> Result<()> {
+        let frame = &delivery.frame;
+        let (Some(winner), true) = (delivery.winner(), frame.input == self.input) else {
+            return Ok(());
+        };
+        let time_s = frame.span.last_s;
+        if let Some(outlet) = &mut self.index {
+            outlet.push(&[winner as f64], time_s)?;
+        }
+        if let Some(outlet) = &mut self.probabilities {
+            outlet.push(&frame.data, time_s)?;
+        }
+        if let (Some(outlet), Some(label)) = (&mut self.labels, self.classes.get(winner)) {
+            outlet.push_text(label, time_s)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        (self.probabilities, self.labels, self.index) = (None, None, None);
+        Ok(())
+    }
+}
+
+/// The same for every run of one config, so that receivers find the stream again.
+fn source_id(name: &str) -> String {
+    format!("saltatory-{name}")
+}

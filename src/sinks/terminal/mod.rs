@@ -1,0 +1,285 @@
+//! The terminal view: what is decided, whether it was right, how late, and what was lost.
+//!
+//! On a terminal it redraws a few lines in place; elsewhere (a log, a pipe) it prints one line
+//! every few seconds. Colours follow NO_COLOR.
+
+mod score;
+
+use super::{Delivery, RunFacts, Sink, scores};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::frame::{Payload, Spec};
+use crate::latency::Latency;
+use console::{Term, style};
+use schemars::JsonSchema;
+use score::{Score, Tally};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// How often the lines are redrawn, in seconds.
+const REDRAW_S: f64 = 0.2;
+/// How often a line is printed where nothing can be redrawn, in seconds.
+const PRINT_S: f64 = 5.0;
+/// Width of the bars, in characters.
+const BAR: usize = 24;
+
+/// Shows decisions, running accuracy, latency, age of data and the ledger in the terminal. With
+/// the markers as a second input (from = ["vote", "markers"]) it also shows the true class.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {}
+
+impl crate::kind::Settings<dyn Sink> for Settings {
+    const EXAMPLE: &'static str = "";
+
+    fn build(self) -> Result<Box<dyn Sink>> {
+        let term = Term::stderr();
+        Ok(Box::new(Terminal {
+            live: term.is_term(),
+            term,
+            input: 0,
+            classes: Vec::new(),
+            run: RunFacts::default(),
+            score: Score::default(),
+            latency: Latency::new(&[]),
+            last: None,
+            start_s: 0.0,
+            next_draw_s: 0.0,
+            lines: 0,
+        }))
+    }
+}
+
+/// The sink.
+struct Terminal {
+    term: Term,
+    live: bool,
+    input: usize,
+    classes: Vec<String>,
+    run: RunFacts,
+    score: Score,
+    latency: Latency,
+    last: Option<Shown>,
+    start_s: f64,
+    next_draw_s: f64,
+    /// How many lines stand on the terminal and will be replaced.
+    lines: usize,
+}
+
+/// What is shown of the newest decision.
+struct Shown {
+    class: usize,
+    score: f64,
+    age_newest_s: f64,
+    age_oldest_s: f64,
+}
+
+impl Sink for Terminal {
+    fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
+        let (input, spec) = scores(inputs)?;
+        if let Some(other) =
+            inputs.iter().find(|s| !matches!(s.payload, Payload::Scores | Payload::Markers))
+        {
+            return Err(Error::mismatch(format!(
+                "takes scores and markers, but is given {:?}",
+                other.payload
+            )));
+        }
+        self.input = input;
+        self.classes.clone_from(&spec.classes);
+        self.run = run.clone();
+        self.latency = Latency::new(&run.stages);
+        self.start_s = clock::now_s();
+        self.next_draw_s = self.start_s;
+        Ok(())
+    }
+
+    fn write(&mut self, delivery: &Delivery) -> Result<()> {
+        let span = delivery.frame.span;
+        if delivery.frame.input != self.input {
+            let text = &delivery.frame.text;
+            let named = self.run.classes.iter().find(|(_, texts)| texts.contains(text));
+            let class = named.and_then(|(name, _)| self.classes.iter().position(|c| c == name));
+            self.score.marker(span.last_s, class);
+        } else if let Some(class) = delivery.winner() {
+            self.latency.record(delivery);
+            self.score.decision(span.first_s, class);
+            self.last = Some(Shown {
+                class,
+                score: delivery.frame.data[class],
+                age_newest_s: delivery.age_newest_s(),
+                age_oldest_s: delivery.age_oldest_s(),
+            });
+        }
+        self.draw_if_due()
+    }
+
+    fn idle(&mut self) -> Result<()> {
+        self.draw_if_due()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.score.finish_trial();
+        self.wipe()?;
+        self.print(&self.summary())
+    }
+}
+
+impl Terminal {
+    fn draw_if_due(&mut self) -> Result<()> {
+        let now_s = clock::now_s();
+        if now_s < self.next_draw_s {
+            return Ok(());
+        }
+        if self.live {
+            self.next_draw_s = now_s + REDRAW_S;
+            let view = self.view(now_s);
+            self.wipe()?;
+            self.lines = view.lines().count();
+            self.print(&view)
+        } else {
+            self.next_draw_s = now_s + PRINT_S;
+            self.print(&self.line(now_s))
+        }
+    }
+
+    fn wipe(&mut self) -> Result<()> {
+        let lines = std::mem::take(&mut self.lines);
+        self.term.clear_last_lines(lines).map_err(failed)
+    }
+
+    fn print(&self, text: &str) -> Result<()> {
+        self.term.write_line(text.trim_end()).map_err(failed)
+    }
+
+    fn class(&self, class: Option<usize>) -> &str {
+        class.and_then(|i| self.classes.get(i)).map_or("-", String::as_str)
+    }
+
+    /// The lines that are redrawn.
+    fn view(&self, now_s: f64) -> String {
+        let mut text = String::new();
+        let ran_s = now_s - self.start_s;
+        let _ = match self.run.for_s {
+            Some(for_s) => {
+                let left = minutes((for_s - ran_s).max(0.0));
+                writeln!(text, "{} {left} left {}", label("run"), bar(ran_s / for_s))
+            }
+            None => writeln!(text, "{} {} so far", label("run"), minutes(ran_s)),
+        };
+        let truth = self.score.truth();
+        if let Some(last) = &self.last {
+            let name = format!("{:<10}", self.class(Some(last.class)));
+            let decided = match truth {
+                Some(t) if t == last.class => style(name).green(),
+                Some(_) => style(name).red(),
+                None => style(name).bold(),
+            };
+            let (score, bar) = (last.score, bar(last.score));
+            let _ = writeln!(text, "{} {decided} {bar} {score:.2}", label("decoded"));
+        } else {
+            let _ = writeln!(text, "{} waiting for the first window", label("decoded"));
+        }
+        let _ = writeln!(text, "{} {}", label("true"), self.class(truth));
+        let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
+        let _ = writeln!(text, "{} {}", label("latency"), self.latency_text());
+        if let Some(last) = &self.last {
+            let (newest, oldest) = (last.age_newest_s * 1e3, last.age_oldest_s * 1e3);
+            let _ = writeln!(
+                text,
+                "{} newest sample {newest:.1} ms, oldest {oldest:.0} ms",
+                label("age of data")
+            );
+        }
+        let _ = writeln!(text, "{} {}", label("ledger"), self.ledger());
+        text
+    }
+
+    /// One line for logs.
+    fn line(&self, now_s: f64) -> String {
+        let time = match self.run.for_s {
+            Some(for_s) => format!("{} left", minutes((for_s - (now_s - self.start_s)).max(0.0))),
+            None => minutes(now_s - self.start_s),
+        };
+        let decoded = self.class(self.last.as_ref().map(|l| l.class));
+        let age = self.last.as_ref().map_or(0.0, |l| l.age_newest_s * 1e3);
+        format!(
+            "{time} | true {} | decoded {decoded} | accuracy {} | latency {} | age of newest sample \
+             {age:.1} ms | ledger {}",
+            self.class(self.score.truth()),
+            self.accuracy(),
+            self.latency_text(),
+            self.ledger()
+        )
+    }
+
+    fn summary(&self) -> String {
+        let newest = self.latency.age_newest();
+        let mut text = String::new();
+        let _ = writeln!(text, "{}", style("Summary").bold());
+        let _ = writeln!(text, "{} {}", label("decisions"), self.latency.engine().n);
+        let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
+        let _ = writeln!(text, "{} {}", label("latency"), self.latency_text());
+        let _ = writeln!(
+            text,
+            "{} newest sample p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+            label("age of data"),
+            newest.p50_us / 1e3,
+            newest.p99_us / 1e3,
+            newest.max_us / 1e3
+        );
+        let _ = writeln!(text, "{} {}", label("ledger"), self.ledger());
+        text
+    }
+
+    fn accuracy(&self) -> String {
+        let show = |tally: Tally, what: &str| match tally.accuracy() {
+            Some(a) => format!("{:.0} % of {} {what}", a * 100.0, tally.n),
+            None => format!("no {what} to judge yet"),
+        };
+        match self.score.trials.n {
+            0 => show(self.score.windows, "windows"),
+            _ => format!(
+                "{}, {}",
+                show(self.score.windows, "windows"),
+                show(self.score.trials, "trials")
+            ),
+        }
+    }
+
+    fn latency_text(&self) -> String {
+        let s = self.latency.engine();
+        format!(
+            "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+            s.p50_us / 1e3,
+            s.p99_us / 1e3,
+            s.max_us / 1e3
+        )
+    }
+
+    fn ledger(&self) -> String {
+        let totals = self.run.ledger.totals();
+        if totals.is_empty() {
+            return style("clean").green().to_string();
+        }
+        let entries: Vec<_> = totals.iter().map(|(cause, n)| format!("{cause} {n}")).collect();
+        style(entries.join(", ")).yellow().to_string()
+    }
+}
+
+fn failed(e: std::io::Error) -> Error {
+    Error::run(format!("cannot write to the terminal: {e}"))
+}
+
+fn label(text: &str) -> console::StyledObject<String> {
+    style(format!("{text:>12}")).dim()
+}
+
+fn minutes(s: f64) -> String {
+    format!("{:02}:{:02}", (s / 60.0) as u64, (s % 60.0) as u64)
+}
+
+fn bar(share: f64) -> String {
+    let full = (share.clamp(0.0, 1.0) * BAR as f64).round() as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(BAR - full))
+}

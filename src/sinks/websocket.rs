@@ -1,0 +1,198 @@
+//! Serves decisions over WebSocket: one JSON message a decision, to everyone who listens.
+//!
+//! The first message on a connection names classes and stages. A client that falls behind is told
+//! how many messages it missed (`{"missed": n}`) and goes on; it holds up nobody. Listens on
+//! loopback only, and only to programs and to pages served from this machine.
+
+use super::{Decision, Delivery, RunFacts, Sink, scores};
+use crate::error::{Error, Result};
+use crate::frame::Spec;
+use axum::extract::State;
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use tokio::sync::{broadcast, oneshot};
+
+/// Messages that a slow client may be behind before it misses some.
+const BACKLOG: usize = 1024;
+
+/// Serves decisions over WebSocket on this machine, one JSON message each.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port to listen on; loopback only.
+    #[serde(default = "address")]
+    pub listen: SocketAddr,
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8765))
+}
+
+impl crate::kind::Settings<dyn Sink> for Settings {
+    const EXAMPLE: &'static str = "listen = \"127.0.0.1:8765\"\n";
+
+    fn build(self) -> Result<Box<dyn Sink>> {
+        if !self.listen.ip().is_loopback() {
+            let message = "only loopback (127.0.0.1 or [::1]) is open without a token and TLS";
+            return Err(Error::setting("listen", message));
+        }
+        let (messages, _) = broadcast::channel(BACKLOG);
+        Ok(Box::new(Socket {
+            listen: self.listen,
+            input: 0,
+            classes: Vec::new(),
+            run: RunFacts::default(),
+            messages,
+            server: None,
+        }))
+    }
+}
+
+/// The sink.
+struct Socket {
+    listen: SocketAddr,
+    input: usize,
+    classes: Vec<String>,
+    run: RunFacts,
+    messages: broadcast::Sender<Utf8Bytes>,
+    server: Option<Server>,
+}
+
+/// The thread on which the server runs, and what ends it.
+struct Server {
+    thread: JoinHandle<()>,
+    end: oneshot::Sender<()>,
+}
+
+/// What every connection shares.
+#[derive(Clone)]
+struct Shared {
+    hello: Utf8Bytes,
+    messages: broadcast::Sender<Utf8Bytes>,
+}
+
+impl Sink for Socket {
+    fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
+        let (input, spec) = scores(inputs)?;
+        self.input = input;
+        self.classes.clone_from(&spec.classes);
+        self.run = run.clone();
+        let hello = serde_json::json!({ "classes": self.classes, "stages": run.stages });
+        let shared =
+            Shared { hello: hello.to_string().into(), messages: self.messages.clone() };
+        self.server = Some(serve(self.listen, shared)?);
+        Ok(())
+    }
+
+    fn write(&mut self, delivery: &Delivery) -> Result<()> {
+        if delivery.frame.input == self.input && self.messages.receiver_count() > 0 {
+            let decision = Decision::new(delivery, &self.classes, &self.run.stages);
+            let text = serde_json::to_string(&decision)
+                .map_err(|e| Error::run(format!("a decision cannot be written as JSON: {e}")))?;
+            // An error means that the last listener has just left.
+            let _ = self.messages.send(text.into());
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let Some(server) = self.server.take() else { return Ok(()) };
+        let _ = server.end.send(());
+        server.thread.join().map_err(|_| Error::run("the server stopped by a fault of ours"))
+    }
+}
+
+/// Binds the port and starts the server's thread.
+fn serve(listen: SocketAddr, shared: Shared) -> Result<Server> {
+    let failed = |e: std::io::Error| Error::run(format!("cannot listen on {listen}: {e}"));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(listen)).map_err(failed)?;
+    let app = axum::Router::new().route("/", axum::routing::get(connect)).with_state(shared);
+    let (end, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("websocket".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    served = axum::serve(listener, app).into_future() => {
+                        if let Err(e) = served {
+                            tracing::error!("the websocket server stopped: {e}");
+                        }
+                    }
+                    _ = ended => {}
+                }
+            });
+        })
+        .map_err(failed)?;
+    Ok(Server { thread, end })
+}
+
+async fn connect(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if !is_from_this_machine(&headers) {
+        let message = "only pages served from this machine may listen";
+        return (StatusCode::FORBIDDEN, message).into_response();
+    }
+    upgrade.on_upgrade(move |socket| talk(socket, shared))
+}
+
+/// A browser says which page a connection comes from; programs say nothing.
+fn is_from_this_machine(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = origin.to_str().ok().and_then(|o| o.split_once("://")).map(|(_, host)| host);
+    let host = host.map(|h| h.rsplit_once(':').map_or(h, |(name, _)| name));
+    matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+async fn talk(mut socket: WebSocket, shared: Shared) {
+    let mut messages = shared.messages.subscribe();
+    if socket.send(Message::Text(shared.hello)).await.is_err() {
+        return;
+    }
+    loop {
+        let text = tokio::select! {
+            message = messages.recv() => match message {
+                Ok(text) => text,
+                Err(broadcast::error::RecvError::Lagged(n)) => {
+                    tracing::warn!("a websocket client missed {n} messages");
+                    format!("{{\"missed\":{n}}}").into()
+                }
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+            // What a client sends is not looked at, but its leaving is.
+            heard = socket.recv() => match heard {
+                Some(Ok(_)) => continue,
+                _ => return,
+            },
+        };
+        if socket.send(Message::Text(text)).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_from_elsewhere_are_kept_out() {
+        let from = |origin: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            is_from_this_machine(&headers)
+        };
+        assert!(is_from_this_machine(&HeaderMap::new()));
+        assert!(from("http://localhost:5173") && from("http://127.0.0.1") && from("http://[::1]:80"));
+        assert!(!from("http://evil.example") && !from("null") && !from("http://localhost.evil.example"));
+    }
+}

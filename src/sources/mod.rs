@@ -1,0 +1,112 @@
+//! Sources: where samples and markers come from.
+//!
+//! A source runs on a thread of its own and may block. The engine owns the loop, the ring behind
+//! it and the stop flag.
+
+use crate::error::Result;
+use crate::frame::{Frame, Spec};
+use crate::kind::{Kind, kind};
+use crate::ledger::Counters;
+use std::sync::Arc;
+
+pub mod lsl;
+pub mod recording;
+pub mod replay;
+pub mod synthetic;
+
+/// Somewhere samples or markers come from.
+pub trait Source: Send {
+    /// Connects, waiting as long as its settings allow, and says what will come.
+    /// The source keeps `ledger` and counts there what it loses or repairs.
+    fn open(&mut self, ledger: Arc<Counters>) -> Result<Spec>;
+
+    /// The run begins now: recorded and simulated sources put their time zero at `at_s`.
+    fn start(&mut self, _at_s: f64) {}
+
+    /// Fills `block` with the next samples or the next marker. Returns [`Read::Idle`] at least
+    /// every 100 ms when nothing comes, so that the engine can stop it. Missing samples keep their
+    /// indices: the next block starts that much higher, and the engine flags it GAP. A break of
+    /// unknown length is flagged by the source itself.
+    fn read(&mut self, block: &mut Frame) -> Result<Read>;
+
+    /// Whether it delivers as fast as it is read, not at the pace of a clock: the engine then
+    /// waits for room instead of dropping, and takes the blocks of all sources in order of time.
+    fn offline(&self) -> bool {
+        false
+    }
+
+    /// Makes a recorded or simulated source deliver at `speed` times its own pace. Live sources
+    /// ignore it.
+    fn set_speed(&mut self, _speed: Speed) {}
+}
+
+/// What a call of [`Source::read`] brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// The block holds something new.
+    Filled,
+    /// Nothing came.
+    Idle,
+    /// Nothing will come any more.
+    End,
+}
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Speed {
+    /// Multiples of real time.
+    Times(f64),
+    /// As fast as the machine can.
+    #[serde(serialize_with = "max")]
+    Max,
+}
+
+fn max<S: serde::Serializer>(s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str("max")
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            _ if text == "max" => Ok(Speed::Max),
+            Ok(times) if times > 0.0 && times.is_finite() => Ok(Speed::Times(times)),
+            _ => Err(format!("`{text}` is not a speed: expected a number above 0, or max")),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Speed {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Number(f64),
+            Text(String),
+        }
+        let text = match Raw::deserialize(d)? {
+            Raw::Number(n) => n.to_string(),
+            Raw::Text(t) => t,
+        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Speed {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Speed".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["number", "string"] })
+    }
+}
+
+/// Every kind of source.
+pub const KINDS: &[Kind<dyn Source>] = &[
+    kind::<dyn Source, lsl::Settings>("lsl"),
+    kind::<dyn Source, replay::Settings>("replay"),
+    kind::<dyn Source, synthetic::Settings>("synthetic"),
+];

@@ -1,0 +1,3 @@
+//! Network protocols as values in and out.
+
+pub mod lsl;
