@@ -2,6 +2,7 @@
 //!
 //! A new stage is tested without a change here: it is made from its example, and given the first
 //! kind of input that it takes.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/feed.rs"]
 mod feed;
