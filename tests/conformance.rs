@@ -47,7 +47,7 @@ impl Case {
         let mut learned = None;
         if let Some(fitted) = stage.fitted() {
             let (x, y) = feed.examples();
-            fitted.fit(&x, &y, &["left".to_string(), "right".to_string()])?;
+            fitted.fit(&x, &y, &classes())?;
             learned = Some(fitted.save()?);
         }
         let out = stage.prepare(&feed.specs)?;
@@ -87,6 +87,10 @@ impl Case {
             assert_eq!(bits(got), bits(want), "{name}: {what}: numbers of {w:?}");
         }
     }
+}
+
+fn classes() -> [String; 2] {
+    ["left", "right"].map(str::to_string)
 }
 
 /// What may be compared one by one: frames, or single samples, since their blocks do not matter.
@@ -245,6 +249,22 @@ fn reset_and_prepare_are_a_new_start() {
         case.assert_same(&run(&mut *stage, rest), &want, "reset at the end");
         stage.prepare(&case.feed.specs).unwrap();
         case.assert_same(&run(&mut *stage, rest), &want, "prepared again");
+    }
+}
+
+#[test]
+fn what_was_learned_can_be_saved_and_loaded() {
+    for case in cases().filter(|case| case.learned.is_some()) {
+        let mut stage = case.kind.from_toml(case.kind.example).unwrap().unit;
+        let fitted = stage.fitted().unwrap();
+        assert!(fitted.save().is_err(), "{}: saves what it has not learned", case.kind.name);
+        assert!(fitted.load(&Part::default()).is_err(), "{}: loads nothing", case.kind.name);
+        assert!(stage.prepare(&case.feed.specs).is_err(), "{}: runs untaught", case.kind.name);
+        let (x, y) = case.feed.examples();
+        stage.fitted().unwrap().fit(&x, &y, &classes()).unwrap();
+        stage.prepare(&case.feed.specs).unwrap();
+        let want = run(&mut *stage, &case.frames());
+        case.assert_same(&run(&mut *case.stage(), &case.frames()), &want, "loaded");
     }
 }
 
