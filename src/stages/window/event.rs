@@ -141,16 +141,22 @@ impl Stage for Event {
     }
 
     fn reset(&mut self) {
-        self.history.clear();
+        self.forget_samples();
         self.gap = false;
     }
 }
 
 impl Event {
+    /// Forgets the samples; markers that wait are looked up anew among those to come.
+    fn forget_samples(&mut self) {
+        self.history.clear();
+        self.waiting.iter_mut().for_each(|marker| marker.first = None);
+    }
+
     fn add_samples(&mut self, frame: &Frame) {
         let broken = !self.history.continues(frame);
         if broken {
-            self.history.clear();
+            self.forget_samples();
         }
         self.gap |= broken || frame.flags.has(Flags::GAP);
         (0..frame.rows).for_each(|r| self.history.push(frame, r));
