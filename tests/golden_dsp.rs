@@ -1,6 +1,7 @@
 //! Filters, covariances and the augmented transform against SciPy, scikit-learn and NumPy.
 //!
 //! Arrays and the script that made them: `tests/golden/dsp.py`.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

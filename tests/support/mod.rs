@@ -1,5 +1,5 @@
 //! What several test files share.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};

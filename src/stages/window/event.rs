@@ -6,11 +6,11 @@
 //! the marker's time (the later of two that are equally near).
 //!
 //! A marker may come before or after its samples. An epoch goes out when its last sample is there,
-//! or with its marker if that comes later. What cannot be cut is counted: `broken_epoch` when a gap or the start of
-//! the stream took some of its samples, `late_marker` when the marker came more than `history_s`
-//! after its time, `drop` when too many markers wait. Markers that name no class are passed over.
-//! After a gap (or a reset) the markers that wait for samples to come stay; no epoch reaches across.
-//! Delay: none; the span tells when the epoch ended.
+//! or with its marker if that comes later. What cannot be cut is counted: `broken_epoch` when a gap
+//! or the start of the stream took some of its samples, `late_marker` when the marker came more than
+//! `history_s` after its time, `drop` when too many markers wait. Markers that name no class are
+//! passed over. No epoch reaches across a gap; markers whose epoch lies after it stay through a
+//! reset. Delay: none; the span tells when the epoch ended.
 
 use super::classes::Classes;
 use super::history::{History, samples};
@@ -51,7 +51,7 @@ impl kind::Settings<dyn Stage> for Settings {
 
     fn build(self) -> Result<Box<dyn Stage>> {
         let texts = self.classes.texts()?;
-        if !(self.start_s.abs() <= 3600.0) {
+        if !(-3600.0..=3600.0).contains(&self.start_s) {
             return Err(Error::setting(
                 "start_s",
                 format!("start_s is {}, expected -3600 to 3600", self.start_s),
@@ -141,33 +141,37 @@ impl Stage for Event {
     }
 
     fn reset(&mut self) {
-        self.history.clear();
+        self.forget_samples();
         self.gap = false;
     }
 }
 
 impl Event {
+    /// Forgets the samples; markers that wait are looked up anew among those to come.
+    fn forget_samples(&mut self) {
+        self.history.clear();
+        self.waiting.iter_mut().for_each(|marker| marker.first = None);
+    }
+
     fn add_samples(&mut self, frame: &Frame) {
         let broken = !self.history.continues(frame);
         if broken {
-            self.history.clear();
+            self.forget_samples();
         }
         self.gap |= broken || frame.flags.has(Flags::GAP);
         (0..frame.rows).for_each(|r| self.history.push(frame, r));
-        for marker in &mut self.waiting {
-            if marker.first.is_none() {
-                let at = self.history.index_at(marker.time_s, self.rate_hz);
-                marker.first = at.map(|at| at + self.start);
-            }
+        for i in 0..self.waiting.len() {
+            let Waiting { time_s, first, .. } = self.waiting[i];
+            self.waiting[i].first = first.or_else(|| self.first_at(time_s));
         }
     }
 
     fn add_marker(&mut self, frame: &Frame, emit: &mut dyn Emit) {
         let Some(text) = self.texts.iter().position(|text| *text == frame.text) else { return };
         let time_s = frame.span.last_s;
-        let at = self.history.index_at(time_s, self.rate_hz);
-        let end = self.history.end() as i64;
-        if !time_s.is_finite() || at.is_some_and(|at| end.saturating_sub(at) > self.late) {
+        let first = self.first_at(time_s);
+        let oldest = self.history.end() as i64 - self.late + self.start;
+        if !time_s.is_finite() || first.is_some_and(|first| first < oldest) {
             emit.count(Cause::LateMarker, 1);
             return;
         }
@@ -175,7 +179,13 @@ impl Event {
             self.waiting.remove(0);
             emit.count(Cause::Drop, 1);
         }
-        self.waiting.push(Waiting { time_s, text, first: at.map(|at| at + self.start) });
+        self.waiting.push(Waiting { time_s, text, first });
+    }
+
+    /// Where the epoch of a marker at `time_s` begins, if samples of that time are there.
+    fn first_at(&self, time_s: f64) -> Option<i64> {
+        let at = self.history.index_at(time_s, self.rate_hz)?;
+        Some(at.saturating_add(self.start))
     }
 
     /// Sends off the epochs that are complete, the earliest first, and gives up the broken ones.

@@ -82,7 +82,8 @@ impl History {
     }
 
     /// Index of the sample nearest to `time_s`, the later of two that are equally near; beyond the
-    /// samples held it counts on at `rate_hz`. None while no sample of that time or later is held.
+    /// samples held it counts on at `rate_hz`. None while no sample of that time or later is held, and where
+    /// times are not numbers.
     pub fn index_at(&self, time_s: f64, rate_hz: f64) -> Option<i64> {
         // a thousandth of a sample for times that differ by rounding only
         let from_s = time_s - 1e-3 / rate_hz;
@@ -99,7 +100,7 @@ impl History {
         }
         let samples = (self.notes[self.slot(low)].time_s - time_s) * rate_hz;
         // rounded so that halves go to the later sample, also when the times are a little off
-        Some(low as i64 - (samples - 1e-6).round() as i64)
+        samples.is_finite().then(|| low as i64 - (samples - 1e-6).round() as i64)
     }
 
     /// Makes `out` the window of the `rows` samples from `first` on, which must be held.
