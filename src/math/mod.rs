@@ -1,1 +1,5 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
+
+pub mod linalg;
+pub mod logistic;
+pub mod spd;
