@@ -5,3 +5,6 @@ pub mod simulator;
 pub mod covariance;
 pub mod filter_design;
 pub mod sos;
+pub mod linalg;
+pub mod logistic;
+pub mod spd;

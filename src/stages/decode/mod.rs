@@ -1,7 +1,148 @@
 //! Decoders: a matrix or a vector to scores.
+//!
+//! A decoder file holds the mathematics of a [`Decoder`]; [`DecoderStage`] makes a stage of it.
 
-use super::Stage;
-use crate::kind::Kind;
+use super::{Emit, Fault, Fitted, Stage, single};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Payload, Spec};
+use crate::kind::{Kind, kind};
+
+pub mod logistic;
+pub mod mdm;
+pub mod vote;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] = &[];
+pub const KINDS: &[Kind<dyn Stage>] = &[
+    kind::<_, logistic::Settings>("logistic"),
+    kind::<_, mdm::Settings>("mdm"),
+    kind::<_, vote::Settings>("vote"),
+];
+
+/// What gives every class a probability.
+pub trait Decoder: Send {
+    /// [control] What it decides on.
+    fn takes(&self) -> &'static [Payload];
+
+    /// [control] Learns what comes in, of a payload that it takes, and allocates everything.
+    fn prepare(&mut self, input: &Spec) -> Result<()>;
+
+    /// [control] The class names in the order of the scores.
+    fn classes(&self) -> &[String];
+
+    /// [data] Writes one probability per class for `x`, which has the promised shape. No heap, no
+    /// lock, no I/O, no panic.
+    fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault>;
+
+    /// [control] The part that learns from examples, if there is one.
+    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
+        None
+    }
+}
+
+/// A decoder as a stage: one frame of scores for each frame that comes in.
+pub struct DecoderStage<D> {
+    decoder: D,
+    shape: (usize, usize),
+    out: Frame,
+}
+
+impl<D: Decoder> DecoderStage<D> {
+    /// Wraps `decoder`.
+    pub fn new(decoder: D) -> Self {
+        Self { decoder, shape: (0, 0), out: scores_spec(0.0, Vec::new()).frame() }
+    }
+}
+
+impl<D: Decoder> Stage for DecoderStage<D> {
+    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
+        let input = single(inputs, self.decoder.takes())?;
+        self.decoder.prepare(input)?;
+        self.shape = (input.rows, input.cols);
+        let spec = scores_spec(input.rate_hz, self.decoder.classes().to_vec());
+        self.out = spec.frame();
+        Ok(spec)
+    }
+
+    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        self.out.copy_head(frame);
+        if frame.data.is_empty() {
+            // The end of the stream.
+            self.out.resize(0, self.decoder.classes().len());
+        } else if (frame.rows, frame.cols) == self.shape {
+            self.out.resize(1, self.decoder.classes().len());
+            self.decoder.scores(frame, &mut self.out.data)?;
+        } else {
+            return Err(Fault("the frame has another shape than was promised"));
+        }
+        emit.emit(&mut self.out);
+        Ok(())
+    }
+
+    fn reset(&mut self) {}
+
+    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
+        self.decoder.fitted()
+    }
+}
+
+/// What the scores of `classes` look like.
+fn scores_spec(rate_hz: f64, classes: Vec<String>) -> Spec {
+    Spec {
+        payload: Payload::Scores,
+        rows: 1,
+        cols: classes.len(),
+        rate_hz,
+        channels: Vec::new(),
+        classes,
+    }
+}
+
+/// Checks that every example has a class, and every class an example.
+fn check_labels(x: &[Frame], y: &[usize], classes: &[String]) -> Result<()> {
+    if x.len() != y.len() || y.iter().any(|k| *k >= classes.len()) {
+        return Err(Error::mismatch(format!(
+            "{} examples of {} classes come with {} labels that do not fit",
+            x.len(),
+            classes.len(),
+            y.len()
+        )));
+    }
+    if classes.len() < 2 {
+        return Err(Error::missing(format!(
+            "there are examples of {} class only, at least two classes are needed",
+            classes.len()
+        )));
+    }
+    match (0..classes.len()).find(|k| !y.contains(k)) {
+        Some(k) => Err(Error::missing(format!("class `{}` has no example", classes[k]))),
+        None => Ok(()),
+    }
+}
+
+/// The index of the largest number; the lowest one of several.
+fn argmax(v: &[f64]) -> usize {
+    (0..v.len()).fold(0, |best, k| if v[k] > v[best] { k } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_first() {
+        assert_eq!(argmax(&[0.2, 0.4, 0.4]), 1);
+        assert_eq!(argmax(&[]), 0);
+    }
+
+    #[test]
+    fn labels_are_checked() {
+        let x = vec![scores_spec(0.0, Vec::new()).frame(); 2];
+        let classes = ["left".to_string(), "right".to_string()];
+        assert!(check_labels(&x, &[0, 1], &classes).is_ok());
+        assert!(check_labels(&x, &[0], &classes).is_err());
+        assert!(check_labels(&x, &[0, 2], &classes).is_err());
+        assert!(check_labels(&x, &[0, 0], &classes[..1]).is_err());
+        let error = check_labels(&x, &[0, 0], &classes).unwrap_err();
+        assert_eq!(error.to_string(), "class `right` has no example");
+    }
+}

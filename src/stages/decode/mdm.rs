@@ -1,0 +1,133 @@
+//! Matrix to scores: minimum distance to the class means.
+//!
+//! In: a symmetric positive definite matrix C, n x n. Out: one probability per class k,
+//! softmax_k(-distance(C, M_k)^2), M_k the affine-invariant mean of the training matrices of class k
+//! and distance the affine-invariant one ([`crate::math::spd`]). No delay.
+//! Reference: Barachant et al., IEEE Trans. Biomed. Eng. 59 (2012).
+
+use super::{Decoder, DecoderStage, check_labels};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Payload, Spec};
+use crate::math::logistic::softmax;
+use crate::math::spd::Spd;
+use crate::stages::manifold::{mean_of, not_fitted};
+use crate::stages::{Fault, Fitted, Part, Stage, Tensor};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Minimum distance to mean: a covariance matrix belongs to the class whose mean covariance is the
+/// nearest, on the manifold of such matrices. Needs few examples and has nothing to tune. Learns
+/// from a recording (`saltatory fit`).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {}
+
+impl crate::kind::Settings<dyn Stage> for Settings {
+    const EXAMPLE: &'static str = "";
+
+    fn build(self) -> Result<Box<dyn Stage>> {
+        Ok(Box::new(DecoderStage::new(Mdm::default())))
+    }
+}
+
+#[derive(Default)]
+struct Mdm {
+    classes: Vec<String>,
+    /// One mean after the other; empty until something was learned.
+    means: Vec<f64>,
+    n: usize,
+    spd: Option<Spd>,
+    /// The inverse Cholesky factors of the means, one after the other.
+    inverse_factors: Vec<f64>,
+}
+
+impl Decoder for Mdm {
+    fn takes(&self) -> &'static [Payload] {
+        &[Payload::Matrix]
+    }
+
+    fn prepare(&mut self, input: &Spec) -> Result<()> {
+        if self.means.is_empty() {
+            return Err(not_fitted());
+        }
+        let n = self.n;
+        if (input.rows, input.cols) != (n, n) {
+            return Err(Error::mismatch(format!(
+                "was fitted to matrices of {n} x {n}, but is given {} x {}",
+                input.rows, input.cols
+            )));
+        }
+        let mut spd = Spd::new(n);
+        self.inverse_factors = vec![0.0; self.means.len()];
+        let means = self.means.chunks_exact(n * n);
+        let factors = self.inverse_factors.chunks_exact_mut(n * n);
+        for ((mean, factor), class) in means.zip(factors).zip(&self.classes) {
+            spd.inverse_factor(mean, factor)
+                .map_err(|e| Error::mismatch(format!("the mean of class `{class}` {e}")))?;
+        }
+        self.spd = Some(spd);
+        Ok(())
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault> {
+        let spd = self.spd.as_mut().ok_or(Fault("nothing has been learned yet"))?;
+        spd.distances(&x.data, &self.inverse_factors, out)?;
+        for d in out.iter_mut() {
+            *d = -*d * *d;
+        }
+        softmax(out);
+        Ok(())
+    }
+
+    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
+        Some(self)
+    }
+}
+
+impl Fitted for Mdm {
+    fn fit(&mut self, x: &[Frame], y: &[usize], classes: &[String]) -> Result<()> {
+        check_labels(x, y, classes)?;
+        let mut means = Vec::new();
+        for (k, class) in classes.iter().enumerate() {
+            let examples: Vec<&Frame> =
+                x.iter().zip(y).filter(|(_, y)| **y == k).map(|(x, _)| x).collect();
+            means.extend(mean_of(&examples).map_err(|e| e.at(format!("class `{class}`")))?);
+        }
+        self.n = x[0].rows;
+        if means.len() != classes.len() * self.n * self.n {
+            return Err(Error::mismatch("the matrices of the classes differ in size"));
+        }
+        self.means = means;
+        self.classes = classes.to_vec();
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Part> {
+        if self.means.is_empty() {
+            return Err(not_fitted());
+        }
+        let shape = vec![self.classes.len(), self.n, self.n];
+        let means = Tensor { shape, data: self.means.clone() };
+        Ok(Part { tensors: [("means".to_string(), means)].into(), classes: self.classes.clone() })
+    }
+
+    fn load(&mut self, part: &Part) -> Result<()> {
+        let means = part.tensor("means", 3)?;
+        let [k, rows, cols] = [means.shape[0], means.shape[1], means.shape[2]];
+        if k < 2 || k != part.classes.len() || rows == 0 || rows != cols {
+            return Err(Error::mismatch(format!(
+                "the model has {} classes and means of shape {:?}, which do not fit",
+                part.classes.len(),
+                means.shape
+            )));
+        }
+        self.n = rows;
+        self.means = means.data.clone();
+        self.classes = part.classes.clone();
+        Ok(())
+    }
+}
