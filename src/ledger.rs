@@ -142,11 +142,8 @@ impl Counters {
 
     /// The page of this place as it stands.
     pub fn page(&self) -> Page {
-        let counts = Cause::ALL
-            .iter()
-            .map(|c| (c.name(), self.get(*c)))
-            .filter(|(_, n)| *n > 0)
-            .collect();
+        let counts =
+            Cause::ALL.iter().map(|c| (c.name(), self.get(*c))).filter(|(_, n)| *n > 0).collect();
         Page {
             place: self.place.clone(),
             taken_in: self.taken_in.load(Ordering::Relaxed),
@@ -190,6 +187,12 @@ impl Ledger {
         let counters = Counters::new(place);
         self.0.push(counters.clone());
         counters
+    }
+
+    /// The counters of `place`; new ones that are on no page if there is no such place.
+    pub fn page_of(&self, place: &str) -> Arc<Counters> {
+        let found = self.0.iter().find(|c| c.place == place).cloned();
+        found.unwrap_or_else(|| Counters::new(place))
     }
 
     /// Every page, in the order of the config.

@@ -1,3 +1,225 @@
-//! The command line.
+//! The command line: arguments to library calls, errors to text and exit codes.
 
-fn main() {}
+use clap::{CommandFactory, Parser, Subcommand};
+use saltatory::control::{self, list::Family};
+use saltatory::error::{Error, Result};
+use saltatory::fit::Protocol;
+use saltatory::sources::Speed;
+use saltatory::{config, wire};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Real-time brain-computer interface streaming: live EEG in, decisions out, with the age of the
+/// data they rest on.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "A first decision without hardware: `make run`. Every kind of \
+    source, stage and sink with its settings: `saltatory list`."
+)]
+struct Cli {
+    /// Say more (-v: what is connected and lost, -vv: everything); RUST_LOG overrides
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a config live until its sources end, Ctrl-C, or --for
+    Run {
+        config: PathBuf,
+        /// End after this time, such as 60s, 5m or 1h
+        #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+        for_s: Option<f64>,
+        /// Override a setting: key=value or id.key=value
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        /// Speed of recorded and simulated sources: 1, 4, max
+        #[arg(long)]
+        speed: Option<Speed>,
+        /// Write decisions, latency and ledger to this file
+        #[arg(long, value_name = "OUT.json")]
+        report: Option<PathBuf>,
+        /// Print latency and ledger as JSON at the end
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a config whole and print its graph with shapes, rates, delays and costs
+    Check {
+        config: PathBuf,
+        /// Override a setting: key=value or id.key=value
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish a recording as LSL streams, as the device did once
+    Play {
+        /// An EDF, BDF, XDF or BrainVision file, or synthetic:SEED
+        recording: String,
+        /// Multiples of real time, or max
+        #[arg(long, default_value = "1")]
+        speed: Speed,
+        /// Start again at the end
+        #[arg(long = "loop")]
+        repeat: bool,
+        /// Name of the stream of samples; its markers get NAME-markers
+        #[arg(long)]
+        name: Option<String>,
+        /// Start only when somebody listens to every stream
+        #[arg(long)]
+        wait: bool,
+        /// Samples that are sent off together [default: 10 ms]
+        #[arg(long)]
+        chunk: Option<usize>,
+    },
+    /// Calibrate: fit the pipeline of a config on recordings and write the model
+    Fit {
+        config: PathBuf,
+        /// Recordings with markers, or synthetic:SEED
+        #[arg(required = true)]
+        recordings: Vec<String>,
+        /// Where to write the model
+        #[arg(long, value_name = "MODEL")]
+        out: PathBuf,
+        /// Write the cross-validated scores as a page or as JSON
+        #[arg(long, value_name = "OUT.html|OUT.json")]
+        report: Option<PathBuf>,
+        /// Override a setting: key=value or id.key=value
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        /// Print the scores as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Cross-validate the pipeline of a config on recordings
+    Evaluate {
+        config: PathBuf,
+        /// Recordings with markers, or synthetic:SEED
+        #[arg(required = true)]
+        recordings: Vec<String>,
+        #[arg(long, value_enum, default_value = "within")]
+        protocol: Protocol,
+        /// Override a setting: key=value or id.key=value
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the LSL streams on the network
+    Streams {
+        /// How long to listen
+        #[arg(long, value_name = "TIME", default_value = "2s", value_parser = seconds)]
+        wait: f64,
+        #[arg(long)]
+        json: bool,
+    },
+    /// List every kind of source, stage and sink with its settings
+    List {
+        #[arg(value_enum)]
+        family: Option<Family>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is in a recording or a model
+    Inspect {
+        /// A recording, a model (.safetensors), or synthetic:SEED
+        file: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) {
+        console::set_colors_enabled(false);
+        console::set_colors_enabled_stderr(false);
+    }
+    wire::lsl::start_clock();
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{} {e}", console::style("error:").for_stderr().red().bold());
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Run { config, for_s, sets, speed, report, json } => {
+            let config = config::load(&config, &sets)?;
+            let options = control::run::Options { for_s, speed, keep_decisions: report.is_some() };
+            control::run::command(config, &options, report.as_deref(), json, &stop_on_signal()?)
+        }
+        Command::Check { config, sets, json } => {
+            control::check::check(config::load(&config, &sets)?, json)
+        }
+        Command::Play { recording, speed, repeat, name, wait, chunk } => {
+            let options = control::play::Options { speed, repeat, name, wait, chunk };
+            control::play::play(&recording, &options, &stop_on_signal()?)
+        }
+        Command::Fit { config, recordings, out, report, sets, json } => {
+            control::fit::fit(&config, &sets, &recordings, &out, report.as_deref(), json)
+        }
+        Command::Evaluate { config, recordings, protocol, sets, json } => {
+            control::fit::evaluate(&config, &sets, &recordings, protocol, json)
+        }
+        Command::Streams { wait, json } => control::streams::streams(wait, json),
+        Command::List { family, json } => control::list::list(family, json),
+        Command::Inspect { file, json } => control::inspect::inspect(&file, json),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "saltatory", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// A flag that the first Ctrl-C sets, so that everything ends in good order; the second ends the
+/// process at once.
+fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("ending in good order; press Ctrl-C again to end at once");
+    })
+    .map_err(|e| Error::run(format!("cannot listen to Ctrl-C: {e}")))?;
+    Ok(stop)
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(console::colors_enabled_stderr())
+        .init();
+}
+
+/// Reads `90`, `90s`, `1.5m` or `1h`.
+fn seconds(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) => (number, &text[number.len()..]),
+        None => (text, "s"),
+    };
+    let factor = [("s", 1.0), ("m", 60.0), ("h", 3600.0)].iter().find(|(u, _)| *u == unit);
+    match (number.parse::<f64>(), factor) {
+        (Ok(n), Some((_, factor))) if n >= 0.0 && n.is_finite() => Ok(n * factor),
+        _ => Err("expected a time such as 60s, 5m or 1h".into()),
+    }
+}

@@ -171,7 +171,8 @@ impl Model {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {
-        let bad = |e: &dyn std::fmt::Display| Error::run(format!("the model cannot be written: {e}"));
+        let bad =
+            |e: &dyn std::fmt::Display| Error::run(format!("the model cannot be written: {e}"));
         let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (id, part) in &self.parts {
             for (name, tensor) in &part.tensors {
@@ -204,7 +205,8 @@ impl Model {
 
     /// Reads the bytes of a model file.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let not_ours = |e: &dyn std::fmt::Display| Error::input(format!("not a model of ours: {e}"));
+        let not_ours =
+            |e: &dyn std::fmt::Display| Error::input(format!("not a model of ours: {e}"));
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_ours(&e))?;
         let text = metadata
             .metadata()

@@ -114,7 +114,8 @@ impl<'i> Reader<'i> {
         }
         let ids: Vec<String> = sources.iter().chain(&stages).map(|e| e.id.clone()).collect();
         let n_sources = sources.len();
-        let node = |i: usize| if i < n_sources { Node::Source(i) } else { Node::Stage(i - n_sources) };
+        let node =
+            |i: usize| if i < n_sources { Node::Source(i) } else { Node::Stage(i - n_sources) };
 
         let mut config = Config {
             path: self.path.to_owned(),
@@ -206,8 +207,12 @@ impl<'i> Reader<'i> {
             return None;
         };
         let within = format!("[[{family}]] {}", entry.id);
-        let keys: Vec<(String, Range<usize>)> =
-            entry.table.get_ref().iter().map(|(k, v)| (k.get_ref().to_string(), v.span())).collect();
+        let keys: Vec<(String, Range<usize>)> = entry
+            .table
+            .get_ref()
+            .iter()
+            .map(|(k, v)| (k.get_ref().to_string(), v.span()))
+            .collect();
         let table = Spanned::new(span.clone(), DeValue::Table(entry.table.into_inner()));
         match (kind.build)(ValueDeserializer::from(table)) {
             Ok(built) => Some(Unit {
@@ -276,7 +281,8 @@ impl<'i> Reader<'i> {
         let mut seen: Vec<&str> = Vec::new();
         for entry in families.into_iter().flatten() {
             if seen.contains(&entry.id.as_str()) {
-                let message = format!("the id `{}` is taken; give this one an id of its own", entry.id);
+                let message =
+                    format!("the id `{}` is taken; give this one an id of its own", entry.id);
                 self.report(Some(entry.table.span()), &message, "");
             }
             if entry.id.is_empty() || entry.id.contains('.') {
@@ -301,7 +307,9 @@ impl<'i> Reader<'i> {
         set: &'i Override,
     ) {
         let (id, key) = (&set.path[0], &set.path[1]);
-        if id == "fit" && let Some(fit) = root.get_mut("fit") {
+        if id == "fit"
+            && let Some(fit) = root.get_mut("fit")
+        {
             if let DeValue::Table(table) = fit.get_mut() {
                 self.set(table, set, key);
             }
@@ -311,7 +319,8 @@ impl<'i> Reader<'i> {
         for entry in families.into_iter().flatten() {
             if entry.id == *id {
                 let span = entry.table.span();
-                let table = std::mem::replace(&mut entry.table, Spanned::new(span.clone(), DeTable::new()));
+                let table =
+                    std::mem::replace(&mut entry.table, Spanned::new(span.clone(), DeTable::new()));
                 let mut inner = table.into_inner();
                 self.set(&mut inner, set, key);
                 entry.table = Spanned::new(span, inner);
@@ -325,7 +334,11 @@ impl<'i> Reader<'i> {
     }
 
     /// Takes the value of a top-level key.
-    fn value<T: serde::de::DeserializeOwned>(&mut self, root: &mut DeTable<'i>, key: &str) -> Option<T> {
+    fn value<T: serde::de::DeserializeOwned>(
+        &mut self,
+        root: &mut DeTable<'i>,
+        key: &str,
+    ) -> Option<T> {
         let value = root.remove(key)?;
         self.read_as(value, key)
     }
@@ -449,7 +462,10 @@ high_hz = 30.0
     #[test]
     fn a_wrong_key_names_place_and_nearest() {
         let text = errors(&GOOD.replace("low_hz", "lo_hz"), &[]);
-        assert!(text.starts_with("my.toml:7:1: unknown key `lo_hz`; did you mean `low_hz`?"), "{text}");
+        assert!(
+            text.starts_with("my.toml:7:1: unknown key `lo_hz`; did you mean `low_hz`?"),
+            "{text}"
+        );
         assert!(text.contains("7 | lo_hz = 8.0"), "{text}");
     }
 
@@ -464,7 +480,9 @@ high_hz = 30.0
     #[test]
     fn wrong_kinds_ids_and_inputs_are_found_together() {
         let text = errors(
-            &GOOD.replace("\"bandpass\"", "\"bandpas\"\nfrom = \"egg\"").replace("[[stage]]", "sinks = 1\n[[stage]]"),
+            &GOOD
+                .replace("\"bandpass\"", "\"bandpas\"\nfrom = \"egg\"")
+                .replace("[[stage]]", "sinks = 1\n[[stage]]"),
             &["bandpas.x=1", "nobody.y=2"],
         );
         assert!(text.contains("did you mean `bandpass`?"), "{text}");

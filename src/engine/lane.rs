@@ -48,7 +48,10 @@ impl Lane {
         self.thread.join().map_err(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Error::run(format!("the lane stopped by a fault of ours: {}", text.unwrap_or("unknown")))
+            Error::run(format!(
+                "the lane stopped by a fault of ours: {}",
+                text.unwrap_or("unknown")
+            ))
         })
     }
 

@@ -13,7 +13,15 @@ use std::time::Instant;
 
 /// What happens to the memory of the stages when samples are missing.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum OnGap {
@@ -112,10 +120,18 @@ fn reach(route: &Route, nodes: &[Node]) -> Vec<usize> {
 }
 
 /// Sends `frame` to the taps and the following stages. `nodes` starts at node number `offset`.
-fn offer(route: &mut Route, nodes: &mut [Node], offset: usize, frame: &mut Frame, watch: &mut Watch) {
-    for tap in &mut route.taps {
+fn offer(
+    route: &mut Route,
+    nodes: &mut [Node],
+    offset: usize,
+    frame: &mut Frame,
+    watch: &mut Watch,
+) {
+    if !route.taps.is_empty() {
         watch.pause();
-        tap.offer(frame, &watch.spent_ns);
+        route.taps.iter_mut().for_each(|tap| tap.offer(frame, &watch.spent_ns));
+        // Handing out copies is nobody's work.
+        watch.mark = Instant::now();
     }
     let Some((last, others)) = route.edges.split_last() else { return };
     for edge in others {

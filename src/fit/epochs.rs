@@ -28,6 +28,7 @@ pub struct Plan {
 }
 
 /// The labelled epochs of one recording.
+#[derive(Clone)]
 pub struct Epochs {
     /// The recording's short name.
     pub name: String,

@@ -11,4 +11,4 @@ mod validate;
 
 pub use epochs::{Epochs, Plan};
 pub use tail::Tail;
-pub use validate::{Evaluation, Fold, Protocol, evaluate};
+pub use validate::{Evaluation, FOLDS, Fold, Protocol, evaluate};

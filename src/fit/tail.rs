@@ -41,7 +41,8 @@ impl Tail {
     pub fn scores(&mut self, frame: &Frame) -> Result<Vec<f64>> {
         let mut frame = frame.clone();
         for (id, stage) in &mut self.stages {
-            frame = through(stage.as_mut(), &frame).map_err(|e| e.at(format_args!("stage `{id}`")))?;
+            frame =
+                through(stage.as_mut(), &frame).map_err(|e| e.at(format_args!("stage `{id}`")))?;
         }
         Ok(frame.data)
     }
@@ -63,7 +64,8 @@ fn through(stage: &mut dyn Stage, frame: &Frame) -> Result<Frame> {
     let mut out = Single(None);
     let mut frame = frame.clone();
     stage.process(&mut frame, &mut out).map_err(|fault| Error::input(fault.0))?;
-    out.0.ok_or_else(|| Error::config("a stage behind the first that learns must answer each frame"))
+    out.0
+        .ok_or_else(|| Error::config("a stage behind the first that learns must answer each frame"))
 }
 
 struct Single(Option<Frame>);

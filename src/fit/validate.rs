@@ -5,8 +5,8 @@ use super::{Epochs, Plan};
 use crate::error::{Error, Result};
 use serde::Serialize;
 
-/// Number of folds within a session.
-const FOLDS: usize = 5;
+/// Number of folds within a session, unless a class has fewer epochs.
+pub const FOLDS: usize = 5;
 
 /// How training and test data are kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -149,7 +149,15 @@ fn auc(scores: &[Vec<f64>], truth: &[usize], classes: usize) -> Option<f64> {
         if inside.is_empty() || outside.is_empty() {
             return None;
         }
-        let win = |a: f64, b: f64| if a > b { 1.0 } else if a == b { 0.5 } else { 0.0 };
+        let win = |a: f64, b: f64| {
+            if a > b {
+                1.0
+            } else if a == b {
+                0.5
+            } else {
+                0.0
+            }
+        };
         let wins: f64 = inside.iter().flat_map(|a| outside.iter().map(move |b| win(*a, *b))).sum();
         sum += wins / (inside.len() * outside.len()) as f64;
     }

@@ -1,10 +1,10 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
-pub mod montage;
-pub mod simulator;
 pub mod covariance;
 pub mod filter_design;
-pub mod sos;
 pub mod linalg;
 pub mod logistic;
+pub mod montage;
+pub mod simulator;
+pub mod sos;
 pub mod spd;

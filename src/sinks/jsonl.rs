@@ -25,7 +25,13 @@ impl crate::kind::Settings<dyn Sink> for Settings {
     const EXAMPLE: &'static str = "path = \"decisions.jsonl\"\n";
 
     fn build(self) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Jsonl { path: self.path, file: None, input: 0, classes: Vec::new(), run: RunFacts::default() }))
+        Ok(Box::new(Jsonl {
+            path: self.path,
+            file: None,
+            input: 0,
+            classes: Vec::new(),
+            run: RunFacts::default(),
+        }))
     }
 }
 

@@ -142,7 +142,9 @@ impl Decision {
 /// The first input that carries scores, for sinks that need one.
 pub fn scores(inputs: &[Spec]) -> Result<(usize, &Spec)> {
     inputs.iter().enumerate().find(|(_, s)| s.payload == Payload::Scores).ok_or_else(|| {
-        crate::error::Error::mismatch("takes the scores of a decoder, but none of its inputs is one")
+        crate::error::Error::mismatch(
+            "takes the scores of a decoder, but none of its inputs is one",
+        )
     })
 }
 

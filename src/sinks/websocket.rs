@@ -83,8 +83,7 @@ impl Sink for Socket {
         self.classes.clone_from(&spec.classes);
         self.run = run.clone();
         let hello = serde_json::json!({ "classes": self.classes, "stages": run.stages });
-        let shared =
-            Shared { hello: hello.to_string().into(), messages: self.messages.clone() };
+        let shared = Shared { hello: hello.to_string().into(), messages: self.messages.clone() };
         self.server = Some(serve(self.listen, shared)?);
         Ok(())
     }
@@ -192,7 +191,11 @@ mod tests {
             is_from_this_machine(&headers)
         };
         assert!(is_from_this_machine(&HeaderMap::new()));
-        assert!(from("http://localhost:5173") && from("http://127.0.0.1") && from("http://[::1]:80"));
-        assert!(!from("http://evil.example") && !from("null") && !from("http://localhost.evil.example"));
+        assert!(
+            from("http://localhost:5173") && from("http://127.0.0.1") && from("http://[::1]:80")
+        );
+        assert!(
+            !from("http://evil.example") && !from("null") && !from("http://localhost.evil.example")
+        );
     }
 }

@@ -83,7 +83,7 @@ impl crate::kind::Settings<dyn Source> for Settings {
                 return Err(Error::setting(key, format!("{value} is not between 0 and 86400")));
             }
         }
-        if self.gap_s.is_some_and(|g| !(g > 0.0)) {
+        if self.gap_s.is_some_and(|g| g.is_nan() || g <= 0.0) {
             return Err(Error::setting("gap_s", "must be above 0"));
         }
         Ok(Box::new(Lsl { settings: self, query, link: None, ledger: Counters::new("") }))
@@ -125,14 +125,22 @@ struct Held {
 impl Source for Lsl {
     fn open(&mut self, ledger: Arc<Counters>) -> Result<Spec> {
         self.ledger = ledger;
-        tracing::info!("waiting up to {} s for the LSL stream {}", self.settings.wait_s, self.query);
+        tracing::info!(
+            "waiting up to {} s for the LSL stream {}",
+            self.settings.wait_s,
+            self.query
+        );
         let Some((inlet, facts)) = Inlet::open(&self.query, self.settings.wait_s)? else {
             return Err(self.not_found());
         };
         let offset_s = inlet.clock_offset_s(3.0).unwrap_or(0.0);
         tracing::info!(
             "connected to `{}` on {}: {} channels, {} Hz, clock offset {:.6} s",
-            facts.name, facts.host, facts.channel_count, facts.rate_hz, offset_s
+            facts.name,
+            facts.host,
+            facts.channel_count,
+            facts.rate_hz,
+            offset_s
         );
         let spec = spec(&facts);
         let rate_hz = if facts.rate_hz > 0.0 { facts.rate_hz } else { 1.0 };
@@ -164,7 +172,11 @@ impl Source for Lsl {
         if link.inlet.is_none() {
             let n = link.timeline.nominal_period_s();
             let text = format!("the sender of `{}` is gone", link.facts.name);
-            tracing::warn!(period_s = n, "{text}; waiting up to {} s for it", self.settings.recover_s);
+            tracing::warn!(
+                period_s = n,
+                "{text}; waiting up to {} s for it",
+                self.settings.recover_s
+            );
         }
         Ok(read)
     }
@@ -198,7 +210,8 @@ impl Lsl {
     /// The error for a stream that is not there, with what is.
     fn not_found(&self) -> Error {
         let found = lsl::streams(1.0).unwrap_or_default();
-        let names: Vec<_> = found.iter().map(|s| format!("`{}` (type {})", s.name, s.kind)).collect();
+        let names: Vec<_> =
+            found.iter().map(|s| format!("`{}` (type {})", s.name, s.kind)).collect();
         let there = match names.len() {
             0 => "no LSL stream at all was found; is the sender running, on this network, and not \
                   blocked by a firewall?"
@@ -243,8 +256,8 @@ impl Link {
             };
             let next = self.place(stamp_s, ledger);
             let Some(inlet) = &self.inlet else { break };
-            let follows = block.rows == 0
-                || (next.index == block.span.last + 1 && next.flags == Flags::NONE);
+            let follows =
+                block.rows == 0 || (next.index == block.span.last + 1 && next.flags == Flags::NONE);
             if !follows {
                 self.held_numbers.clear();
                 inlet.numbers(&mut self.held_numbers);
@@ -351,7 +364,12 @@ pub fn set_marker(
 ) {
     let end = text.floor_char_boundary(MAX_MARKER_BYTES);
     if end < text.len() {
-        ledger.note(Cause::LongMarker, 1, index, format!("a marker of {} bytes was cut", text.len()));
+        ledger.note(
+            Cause::LongMarker,
+            1,
+            index,
+            format!("a marker of {} bytes was cut", text.len()),
+        );
     }
     block.text.clear();
     block.text.push_str(&text[..end]);

@@ -94,10 +94,11 @@ impl Settings {
 }
 
 impl crate::kind::Settings<dyn Source> for Settings {
-    const EXAMPLE: &'static str = "seed = 1\ndifficulty = 0.3\nduration_s = 10.0\nspeed = \"max\"\n";
+    const EXAMPLE: &'static str =
+        "seed = 1\ndifficulty = 0.3\nduration_s = 10.0\nspeed = \"max\"\n";
 
     fn build(self) -> Result<Box<dyn Source>> {
-        if self.duration_s.is_some_and(|d| !(d > 0.0)) {
+        if self.duration_s.is_some_and(|d| d.is_nan() || d <= 0.0) {
             return Err(Error::setting("duration_s", "must be above 0"));
         }
         let mut config = self.simulation();
@@ -207,7 +208,7 @@ impl Synthetic {
             if self.cues.is_empty() && self.speed != Speed::Max {
                 // The cues are known long before they are due: no hurry.
                 let mut nothing = Frame::clone(block);
-                nothing.span.last_s = self.simulator.position() as f64 / rate_hz;
+                nothing.span.last_s = self.simulator.position() as f64 / config.rate_hz;
                 pace(&mut nothing, self.start_s, self.speed);
             }
         }

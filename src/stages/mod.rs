@@ -118,7 +118,7 @@ impl Part {
 }
 
 /// Every kind of stage, family by family.
-pub fn kinds() -> impl Iterator<Item = &'static Kind<dyn Stage>> {
+pub fn kinds() -> impl Iterator<Item = &'static Kind<dyn Stage>> + Clone {
     [filter::KINDS, spatial::KINDS, window::KINDS, feature::KINDS, manifold::KINDS, decode::KINDS]
         .into_iter()
         .flatten()

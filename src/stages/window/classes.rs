@@ -24,6 +24,17 @@ impl Classes {
         self.0.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// The names with their marker texts, in order.
+    pub fn pairs(&self) -> Vec<(String, Vec<String>)> {
+        self.0
+            .iter()
+            .map(|(name, texts)| match texts {
+                Texts::One(text) => (name.clone(), vec![text.clone()]),
+                Texts::Many(texts) => (name.clone(), texts.clone()),
+            })
+            .collect()
+    }
+
     /// The index of the class that `text` stands for.
     pub fn index_of(&self, text: &str) -> Option<usize> {
         self.0.iter().position(|(_, texts)| match texts {

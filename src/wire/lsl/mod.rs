@@ -91,7 +91,9 @@ impl Query {
     /// The predicate that liblsl understands.
     fn to_predicate(&self) -> Result<String> {
         let mut parts = Vec::new();
-        for (key, value) in [("name", &self.name), ("type", &self.kind), ("source_id", &self.source_id)] {
+        for (key, value) in
+            [("name", &self.name), ("type", &self.kind), ("source_id", &self.source_id)]
+        {
             if let Some(value) = value {
                 let quote = if value.contains('\'') { '"' } else { '\'' };
                 if value.contains(quote) {

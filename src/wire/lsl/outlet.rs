@@ -80,8 +80,7 @@ impl Outlet {
             node.append_child_value("unit", &channel.unit);
             node.append_child_value("type", &channel.kind);
         }
-        let outlet =
-            lsl::StreamOutlet::new(&info, 0, BUFFER_S).map_err(|e| failed("outlet", e))?;
+        let outlet = lsl::StreamOutlet::new(&info, 0, BUFFER_S).map_err(|e| failed("outlet", e))?;
         let (text, float) = (vec![String::new(); channels.len()], vec![0.0; channels.len()]);
         Ok(Self { outlet, text, float })
     }

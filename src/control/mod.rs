@@ -1,0 +1,27 @@
+//! The control plane: what the commands do.
+
+pub mod check;
+pub mod fit;
+pub mod inspect;
+pub mod list;
+pub mod play;
+pub mod run;
+pub mod streams;
+
+use crate::error::{Error, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Prints `value` as indented JSON on standard output.
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::run(format!("cannot be written as JSON: {e}")))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// A progress bar on standard error; invisible where standard error is no terminal.
+fn progress(steps: usize, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:>12} {bar:30} {pos}/{len} {eta}");
+    let bar = ProgressBar::new(steps as u64).with_message(what);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
