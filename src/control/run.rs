@@ -6,7 +6,7 @@ use crate::engine::intake::Intake;
 use crate::engine::lane::{Inbox, Lane};
 use crate::engine::outlet::Outlet;
 use crate::engine::pipeline::{Edge, Node as Step, Pipeline, Route};
-use crate::engine::tap::{Outflow, Tap};
+use crate::engine::tap::Tap;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
 use crate::latency::{self, Latency};
@@ -72,7 +72,7 @@ pub fn run(mut config: Config, options: &Options, stop: &Arc<AtomicBool>) -> Res
     };
     let (outlets, taps) = open_sinks(&mut config, &graph, &facts)?;
     let pipeline = assemble(&mut config, &graph, taps, &facts);
-    let threads = start(config, &graph, counters, pipeline, outlets, stop)?;
+    let threads = start(config, &graph, counters, pipeline, outlets)?;
     let result = threads.watch(options.for_s, stop);
 
     let mut collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +169,7 @@ fn open_sinks(
         opened.map_err(|e| e.at(format_args!("{place}: sink `{id}`")))?;
         let counters = facts.ledger.page_of(&id);
         let bell = Doorbell::default();
-        let mut flows: Vec<Outflow> = Vec::new();
+        let mut flows = Vec::new();
         for (input, (node, spec)) in from.iter().zip(&inputs).enumerate() {
             let stages = facts.stages.len();
             let (counters, bell) = (counters.clone(), bell.clone());
@@ -211,7 +211,10 @@ fn assemble(
 
 /// Everything that runs.
 struct Threads {
-    intakes: Vec<JoinHandle<Result<()>>>,
+    /// The sources, each with whether the run goes on as long as it does.
+    intakes: Vec<(JoinHandle<Result<()>>, bool)>,
+    /// Set when a source has failed.
+    failed: Arc<AtomicBool>,
     lane: Lane,
     outlets: Vec<JoinHandle<Result<()>>>,
     /// Ends the intakes.
@@ -227,10 +230,10 @@ fn start(
     counters: Vec<Arc<Counters>>,
     pipeline: Pipeline,
     outlets: Vec<Outlet>,
-    _stop: &Arc<AtomicBool>,
 ) -> Result<Threads> {
     let stop_intakes = Arc::new(AtomicBool::new(false));
     let stop_lane = Arc::new(AtomicBool::new(false));
+    let failed = Arc::new(AtomicBool::new(false));
     let outlets = outlets.into_iter().map(Outlet::start).collect::<Result<Vec<_>>>()?;
     let bell = Doorbell::default();
     let (mut rings, mut intakes) = (Vec::new(), Vec::new());
@@ -252,12 +255,18 @@ fn start(
             bell: bell.clone(),
             counters,
             stop: stop_intakes.clone(),
+            failed: failed.clone(),
         });
     }
     let lane =
         Lane::start(pipeline, Inbox { rings, bell, ordered: graph.offline }, stop_lane.clone())?;
-    let intakes = intakes.into_iter().map(Intake::start).collect::<Result<Vec<_>>>()?;
-    Ok(Threads { intakes, lane, outlets, stop_intakes, stop_lane })
+    let mut running = Vec::new();
+    for intake in intakes {
+        // A live source of markers may stay silent for ever; without samples it is of no use.
+        let keeps_alive = graph.offline || intake.spec.payload != Payload::Markers;
+        running.push((intake.start()?, keeps_alive));
+    }
+    Ok(Threads { intakes: running, failed, lane, outlets, stop_intakes, stop_lane })
 }
 
 impl Threads {
@@ -265,19 +274,21 @@ impl Threads {
     /// that came in is still decided and written.
     fn watch(self, for_s: Option<f64>, stop: &AtomicBool) -> Result<()> {
         let end_s = for_s.map(|s| clock::now_s() + s);
-        while !self.intakes.iter().all(JoinHandle::is_finished) {
+        let alive =
+            |(intake, keeps_alive): &(JoinHandle<_>, bool)| *keeps_alive && !intake.is_finished();
+        while self.intakes.iter().any(alive) {
             let over = end_s.is_some_and(|end| clock::now_s() >= end);
-            // A source that failed ends the run; one that ended in good order does not.
-            let lane_gone = self.lane.is_finished();
-            let sink_gone = self.outlets.iter().any(JoinHandle::is_finished);
-            if over || lane_gone || sink_gone || stop.load(Ordering::Relaxed) {
+            let broken = self.failed.load(Ordering::Relaxed)
+                || self.lane.is_finished()
+                || self.outlets.iter().any(JoinHandle::is_finished);
+            if over || broken || stop.load(Ordering::Relaxed) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         self.stop_intakes.store(true, Ordering::Relaxed);
         let mut result = Ok(());
-        for intake in self.intakes {
+        for (intake, _) in self.intakes {
             result = result.and(joined(intake, "a source"));
         }
         // With the sources gone the lane ends by itself; the flag is for one that is stuck.

@@ -27,6 +27,8 @@ pub struct Intake {
     pub counters: Arc<Counters>,
     /// Ends the thread.
     pub stop: Arc<AtomicBool>,
+    /// Set when a source fails, so that the run ends.
+    pub failed: Arc<AtomicBool>,
 }
 
 impl Intake {
@@ -40,6 +42,9 @@ impl Intake {
 
     fn run(mut self) -> Result<()> {
         let result = self.pump();
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
         self.send_end();
         result.map_err(|e| e.at(format_args!("source `{}`", self.id)))
     }
@@ -65,7 +70,7 @@ impl Intake {
     /// Puts `block` into the inbox: offline sources wait for room, live ones drop and count.
     fn send(&mut self, block: &Frame) -> bool {
         let patient = self.source.offline();
-        while patient && !self.ring.has_room() && !self.stop.load(Ordering::Relaxed) {
+        while patient && !self.ring.has_room() && self.ring.has_reader() {
             std::thread::sleep(Duration::from_micros(50));
         }
         let n = match self.spec.payload {
@@ -83,11 +88,12 @@ impl Intake {
         sent
     }
 
+    /// Tells the lane that nothing more will come; waits for room as long as there is a lane.
     fn send_end(&mut self) {
         while !self.ring.push_with(|slot| {
             slot.resize(0, 0);
             slot.flags = Flags::END;
-        }) && !self.stop.load(Ordering::Relaxed)
+        }) && self.ring.has_reader()
         {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -1,13 +1,11 @@
 //! The outlet: one thread per sink that takes what its taps collected and writes it.
 
-use super::tap::Outflow;
 use crate::error::{Error, Result};
 use crate::frame::Flags;
 use crate::ledger::Counters;
-use crate::ring::Doorbell;
-use crate::sinks::Sink;
+use crate::ring::{Consumer, Doorbell};
+use crate::sinks::{Delivery, Sink};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,7 +19,7 @@ pub struct Outlet {
     /// The opened sink.
     pub sink: Box<dyn Sink>,
     /// One flow per `from`.
-    pub flows: Vec<Outflow>,
+    pub flows: Vec<Consumer<Delivery>>,
     /// Wakes this thread.
     pub bell: Doorbell,
     /// The sink's page in the ledger.
@@ -39,9 +37,8 @@ impl Outlet {
 
     fn run(mut self) -> Result<()> {
         let result = self.pump();
-        for flow in &self.flows {
-            flow.closed.store(true, Ordering::Relaxed);
-        }
+        // With the rings gone, nobody waits for room in them.
+        self.flows.clear();
         let closed = self.sink.close();
         result.and(closed).map_err(|e| e.at(format_args!("sink `{}`", self.id)))
     }
@@ -52,7 +49,7 @@ impl Outlet {
             let mut busy = false;
             for flow in &mut self.flows {
                 let sink = &mut self.sink;
-                let Some(written) = flow.ring.pop_with(|delivery| {
+                let Some(written) = flow.pop_with(|delivery| {
                     if delivery.frame.flags.has(Flags::END) {
                         open -= 1;
                         return Ok(());
@@ -68,7 +65,7 @@ impl Outlet {
             if !busy {
                 self.sink.idle()?;
                 let flows = &self.flows;
-                self.bell.wait(NAP, || flows.iter().any(|f| f.ring.waiting() > 0));
+                self.bell.wait(NAP, || flows.iter().any(|f| f.waiting() > 0));
             }
         }
         Ok(())

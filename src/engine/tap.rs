@@ -6,7 +6,6 @@ use crate::ledger::{Cause, Counters};
 use crate::ring::{Consumer, Doorbell, Producer, ring};
 use crate::sinks::Delivery;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The data plane's end: copies frames into the ring of one sink.
 pub struct Tap {
@@ -16,16 +15,6 @@ pub struct Tap {
     counters: Arc<Counters>,
     /// Set for offline runs: wait for room rather than drop.
     patient: bool,
-    /// Set when the sink has ended, so that nobody waits for it.
-    closed: Arc<AtomicBool>,
-}
-
-/// The sink's end of a tap.
-pub struct Outflow {
-    /// What arrives.
-    pub ring: Consumer<Delivery>,
-    /// To be set when nobody will read any more.
-    pub closed: Arc<AtomicBool>,
 }
 
 impl Tap {
@@ -39,17 +28,15 @@ impl Tap {
         input: usize,
         counters: Arc<Counters>,
         patient: bool,
-    ) -> (Self, Outflow) {
+    ) -> (Self, Consumer<Delivery>) {
         let items = (0..capacity).map(|_| Delivery::with_room(spec, stages)).collect();
         let (producer, consumer) = ring(items);
-        let closed = Arc::new(AtomicBool::new(false));
-        let tap = Self { ring: producer, bell, input, counters, patient, closed: closed.clone() };
-        (tap, Outflow { ring: consumer, closed })
+        (Self { ring: producer, bell, input, counters, patient }, consumer)
     }
 
     /// [data] Copies `frame` out; counts it as dropped when the sink has fallen behind.
     pub fn offer(&mut self, frame: &Frame, stage_ns: &[u64]) {
-        while self.patient && !self.ring.has_room() && !self.closed.load(Ordering::Relaxed) {
+        while self.patient && !self.ring.has_room() && self.ring.has_reader() {
             std::thread::yield_now();
         }
         let input = self.input;
@@ -71,7 +58,7 @@ impl Tap {
     /// the lane has nothing else to do.
     pub fn end(&mut self) {
         let input = self.input;
-        while !self.closed.load(Ordering::Relaxed) {
+        while self.ring.has_reader() {
             let sent = self.ring.push_with(|delivery| {
                 delivery.frame.resize(0, 0);
                 delivery.frame.flags = Flags::END;

@@ -41,6 +41,11 @@ impl<T> Producer<T> {
         self.full.try_push(item).is_ok()
     }
 
+    /// Whether the reading end still exists.
+    pub fn has_reader(&self) -> bool {
+        self.full.read_is_held()
+    }
+
     /// Whether a push would find a free item.
     pub fn has_room(&self) -> bool {
         !self.free.is_empty()
