@@ -3,3 +3,4 @@
 pub mod linalg;
 pub mod logistic;
 pub mod spd;
+pub mod tridiagonal;
