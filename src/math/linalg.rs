@@ -5,10 +5,11 @@
 //! Everything runs on the calling thread. After the first call on a thread, which makes `faer`'s
 //! packing buffers, nothing allocates.
 
+use super::tridiagonal;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::factor as llt;
-use faer::linalg::evd::{self, ComputeEigenvectors};
+use faer::linalg::evd::{self, ComputeEigenvectors, tridiag};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
@@ -40,6 +41,8 @@ pub struct Symmetric {
     values: Vec<f64>,
     vectors: Vec<f64>,
     product: Vec<f64>,
+    householder: Vec<f64>,
+    beside: Vec<f64>,
     scratch: MemBuffer,
 }
 
@@ -52,13 +55,16 @@ impl Symmetric {
             Par::Seq,
             Spec::default(),
         );
+        let tridiagonal = tridiag::tridiag_in_place_scratch::<f64>(n, Par::Seq, Spec::default());
         let cholesky = llt::cholesky_in_place_scratch::<f64>(n, Par::Seq, Spec::default());
         Self {
             n,
             values: vec![0.0; n],
             vectors: vec![0.0; n * n],
             product: vec![0.0; n * n],
-            scratch: MemBuffer::new(StackReq::any_of(&[eigen, cholesky])),
+            householder: vec![0.0; n - 1],
+            beside: vec![0.0; n - 1],
+            scratch: MemBuffer::new(StackReq::any_of(&[eigen, tridiagonal, cholesky])),
         }
     }
 
@@ -79,30 +85,42 @@ impl Symmetric {
 
     /// Eigenvalues and eigenvectors of the symmetric matrix `a`.
     pub fn eigen(&mut self, a: &[f64]) -> Result<(), NotSpd> {
-        self.decompose(a, ComputeEigenvectors::Yes)
-    }
-
-    /// Eigenvalues of the symmetric matrix `a`; the vectors found earlier stay.
-    pub fn eigenvalues(&mut self, a: &[f64]) -> Result<&[f64], NotSpd> {
-        self.decompose(a, ComputeEigenvectors::No)?;
-        Ok(&self.values)
-    }
-
-    fn decompose(&mut self, a: &[f64], vectors: ComputeEigenvectors) -> Result<(), NotSpd> {
         // Checked first: the iteration would run very long on a NaN.
-        if a.iter().any(|v| !v.is_finite()) {
-            return Err(NotSpd::NotFinite);
-        }
+        finite(a)?;
         let n = self.n;
         evd::self_adjoint_evd(
             square(a, n),
             DiagMut::from_slice_mut(&mut self.values),
-            (vectors == ComputeEigenvectors::Yes).then(|| square_mut(&mut self.vectors, n)),
+            Some(square_mut(&mut self.vectors, n)),
             Par::Seq,
             MemStack::new(&mut self.scratch),
             Spec::default(),
         )
         .map_err(|_| NotSpd::NotFinite)
+    }
+
+    /// Eigenvalues of the symmetric matrix `a`; the vectors found earlier stay.
+    pub fn eigenvalues(&mut self, a: &[f64]) -> Result<&[f64], NotSpd> {
+        finite(a)?;
+        let n = self.n;
+        self.product.copy_from_slice(a);
+        tridiag::tridiag_in_place(
+            square_mut(&mut self.product, n),
+            MatMut::from_column_major_slice_mut(&mut self.householder, 1, n - 1),
+            Par::Seq,
+            MemStack::new(&mut self.scratch),
+            Spec::default(),
+        );
+        for i in 0..n {
+            self.values[i] = self.product[i * n + i];
+            if i + 1 < n {
+                self.beside[i] = self.product[i * n + i + 1].powi(2);
+            }
+        }
+        match tridiagonal::eigenvalues(&mut self.values, &mut self.beside) {
+            true => Ok(&self.values),
+            false => Err(NotSpd::NotFinite),
+        }
     }
 
     /// V diag(f(values)) V^T of the decomposition found last by [`Self::eigen`]. Symmetric.
@@ -125,9 +143,7 @@ impl Symmetric {
     /// explain, whatever their scales. Where that share is no more than rounding, n * epsilon, the
     /// rows are linearly dependent and the matrix is refused.
     pub fn cholesky(&mut self, a: &[f64], l: &mut [f64]) -> Result<(), NotSpd> {
-        if a.iter().any(|v| !v.is_finite()) {
-            return Err(NotSpd::NotFinite);
-        }
+        finite(a)?;
         let n = self.n;
         l.copy_from_slice(a);
         llt::cholesky_in_place(
@@ -214,6 +230,10 @@ pub enum Shape {
     Full,
     /// Only the part on and below the diagonal counts.
     Lower,
+}
+
+fn finite(a: &[f64]) -> Result<(), NotSpd> {
+    if a.iter().all(|v| v.is_finite()) { Ok(()) } else { Err(NotSpd::NotFinite) }
 }
 
 fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {

@@ -9,11 +9,11 @@
 //! Fit: with fewer examples than numbers, the best weights lie in the span of the examples, so the
 //! problem is rotated there by a QR decomposition (at most n dimensions, penalty unchanged). There
 //! Newton's method runs. Its equations are solved by conjugate gradients, preconditioned by the
-//! curvature that the problem would have if every probability were one half. The step is not the
-//! full d but ln(1 + s)/s * d, s the largest change that d makes to a difference of two logits: along
-//! d the curvature grows at most as exp(s t), and this length minimises the bound that follows, so
-//! that every step descends without a line search, and near the optimum it is the full step. After
-//! Sun and Tran-Dinh, Mathematical Programming 178 (2019), on generalised self-concordant functions.
+//! curvature that the problem would have if every probability were one half. A step d that goes
+//! beyond the lowest point on its way is halved, down to ln(1 + s)/s * d, s the largest change that d
+//! makes to a difference of two logits: along d the curvature grows at most as exp(s t), so that
+//! this length cannot go too far. After Sun and Tran-Dinh, Mathematical Programming 178 (2019), on
+//! generalised self-concordant functions.
 
 use crate::error::{Error, Result};
 use argmin::core::{Executor, Operator};
@@ -28,8 +28,12 @@ use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 const TOLERANCE: f64 = 1e-10;
 /// The most Newton steps; a few tens are usual.
 const MAX_STEPS: usize = 200;
-/// The residual, relative to the gradient, at which the Newton equations count as solved.
-const RESIDUAL: f64 = 1e-5;
+/// Bounds of the residual, relative to the gradient, at which the Newton equations count as solved:
+/// loosely far from the optimum, tightly near it.
+const RESIDUAL: (f64, f64) = (1e-6, 1e-1);
+
+/// The share of the descent at the start of a step by which the objective may rise at its end.
+const OVERSHOOT: f64 = 0.1;
 
 /// A fitted model.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,9 +79,7 @@ impl Logistic {
         let rows = self.coef.chunks_exact(x.len()).zip(&self.intercept);
         if self.intercept.len() == 1 {
             for (row, b) in rows {
-                let logit = dot(row, x) + b;
-                out[0] = sigmoid(-logit);
-                out[1] = sigmoid(logit);
+                binary(dot(row, x) + b, out);
             }
         } else {
             for ((row, b), o) in rows.zip(out.iter_mut()) {
@@ -101,10 +103,11 @@ pub fn softmax(v: &mut [f64]) {
     }
 }
 
-/// 1 / (1 + exp(-z)), without overflow.
-fn sigmoid(z: f64) -> f64 {
+/// The probabilities of the two classes for the logit `z` of the second, without overflow.
+fn binary(z: f64, out: &mut [f64]) {
     let e = (-z.abs()).exp();
-    if z >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+    let (more, less) = (1.0 / (1.0 + e), e / (1.0 + e));
+    (out[0], out[1]) = if z >= 0.0 { (less, more) } else { (more, less) };
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -185,41 +188,70 @@ impl<'a> Problem<'a> {
     fn minimise(&self) -> Result<Vec<f64>> {
         let unknowns = self.rows * self.z.ncols();
         let mut theta = vec![0.0; unknowns];
+        let mut change = f64::MAX;
+        let (mut p, mut gradient) = self.slope(&theta);
         for _ in 0..MAX_STEPS {
-            let p = self.probabilities(&theta);
-            let mut gradient = self.gradient(&p, &theta);
-            self.solve_lower(&mut gradient);
-            let target = RESIDUAL * norm(&gradient);
-            if target == 0.0 {
+            let residual = (0.01 * change).clamp(RESIDUAL.0, RESIDUAL.1);
+            let Some(step) = self.newton_step(&p, &gradient, residual)? else {
                 return Ok(theta);
-            }
-            let solved =
-                Executor::new(Curvature { problem: self, p: &p }, ConjugateGradient::new(gradient))
-                    .configure(|state| {
-                        // The solver's cost is the square of the residual.
-                        state
-                            .param(vec![0.0; unknowns])
-                            .target_cost(target * target)
-                            .max_iters(10 * unknowns as u64)
-                    })
-                    .run()
-                    .map_err(|e| failed(e))?;
-            let mut step =
-                solved.state.param.ok_or_else(|| failed("the equations have no solution"))?;
-            self.solve_upper(&mut step);
-            let change = self.largest_change(&step);
+            };
+            change = self.largest_change(&step);
             if !change.is_finite() {
                 return Err(failed("the numbers are too large"));
             }
-            let length = if change > 0.0 { change.ln_1p() / change } else { 1.0 };
-            for (t, d) in theta.iter_mut().zip(&step) {
-                *t -= length * d;
+            let safe = if change > 0.0 { change.ln_1p() / change } else { 1.0 };
+            let descent = dot(&gradient, &step);
+            let start = theta.clone();
+            let mut length = 1.0;
+            loop {
+                for ((t, s), d) in theta.iter_mut().zip(&start).zip(&step) {
+                    *t = s - length * d;
+                }
+                (p, gradient) = self.slope(&theta);
+                if length <= safe || dot(&gradient, &step) >= -OVERSHOOT * descent {
+                    break;
+                }
+                length = safe.max(length / 2.0);
             }
             if change <= TOLERANCE {
                 return Ok(theta);
             }
         }
         Err(failed(format!("after {MAX_STEPS} steps")))
+    }
+
+    /// The step of Newton's method, to be subtracted; none where the gradient is zero.
+    fn newton_step(
+        &self,
+        p: &Mat<f64>,
+        gradient: &[f64],
+        residual: f64,
+    ) -> Result<Option<Vec<f64>>> {
+        let mut gradient = gradient.to_vec();
+        self.solve_lower(&mut gradient);
+        let target = residual * norm(&gradient);
+        if target == 0.0 {
+            return Ok(None);
+        }
+        let start = vec![0.0; gradient.len()];
+        let most = 10 * gradient.len() as u64;
+        let solver = ConjugateGradient::new(gradient);
+        let solved = Executor::new(Curvature { problem: self, p }, solver)
+            // The solver's cost is the square of the residual.
+            .configure(|state| state.param(start).target_cost(target * target).max_iters(most))
+            .run()
+            .map_err(failed)?;
+        let mut step =
+            solved.state.param.ok_or_else(|| failed("the equations have no solution"))?;
+        self.solve_upper(&mut step);
+        Ok(Some(step))
+    }
+
+    /// Probabilities and gradient at `theta`.
+    fn slope(&self, theta: &[f64]) -> (Mat<f64>, Vec<f64>) {
+        let p = self.probabilities(theta);
+        let gradient = self.gradient(&p, theta);
+        (p, gradient)
     }
 
     /// n x rows: the logits, or their change, for unknowns `theta`.
@@ -230,19 +262,20 @@ impl<'a> Problem<'a> {
         out
     }
 
-    /// n x rows: the probability of the class of each row; of the second class if there is one row.
+    /// n x classes: the probabilities.
     fn probabilities(&self, theta: &[f64]) -> Mat<f64> {
-        let mut p = self.logits(theta);
-        let mut example = vec![0.0; self.rows];
+        let logits = self.logits(theta);
+        let mut example = vec![0.0; self.rows.max(2)];
+        let mut p = Mat::zeros(logits.nrows(), example.len());
         for i in 0..p.nrows() {
             if self.rows == 1 {
-                p[(i, 0)] = sigmoid(p[(i, 0)]);
-                continue;
+                binary(logits[(i, 0)], &mut example);
+            } else {
+                for (k, e) in example.iter_mut().enumerate() {
+                    *e = logits[(i, k)];
+                }
+                softmax(&mut example);
             }
-            for (k, e) in example.iter_mut().enumerate() {
-                *e = p[(i, k)];
-            }
-            softmax(&mut example);
             for (k, e) in example.iter().enumerate() {
                 p[(i, k)] = *e;
             }
@@ -291,9 +324,15 @@ impl<'a> Problem<'a> {
     }
 
     fn gradient(&self, p: &Mat<f64>, theta: &[f64]) -> Vec<f64> {
-        let residual = Mat::from_fn(p.nrows(), self.rows, |i, k| {
-            let truth = if self.rows == 1 { self.y[i] == 1 } else { self.y[i] == k };
-            p[(i, k)] - f64::from(u8::from(truth))
+        let classes = p.ncols();
+        let residual = Mat::from_fn(p.nrows(), self.rows, |i, row| {
+            let k = if self.rows == 1 { 1 } else { row };
+            if self.y[i] == k {
+                // Exact where 1 - p would cancel.
+                -(0..classes).filter(|l| *l != k).map(|l| p[(i, l)]).sum::<f64>()
+            } else {
+                p[(i, k)]
+            }
         });
         self.pull_back(&residual, theta)
     }
@@ -333,7 +372,7 @@ impl Operator for Curvature<'_> {
         let mut u = self.problem.logits(&v);
         for i in 0..u.nrows() {
             if rows == 1 {
-                u[(i, 0)] *= p[(i, 0)] * (1.0 - p[(i, 0)]);
+                u[(i, 0)] *= p[(i, 0)] * p[(i, 1)];
             } else {
                 let mean: f64 = (0..rows).map(|k| p[(i, k)] * u[(i, k)]).sum();
                 for k in 0..rows {
@@ -381,7 +420,7 @@ mod tests {
         let x: Vec<&[f64]> = x.iter().map(|r| r.as_slice()).collect();
         let y: Vec<usize> = (0..40).map(|i| i / 20).collect();
         for c in [1e-3, 1.0, 1e6] {
-            let model = Logistic::fit(&x, &y, 2, c).unwrap();
+            let model = Logistic::fit(&x, &y, 2, c).unwrap_or_else(|e| panic!("{c}: {e}"));
             let mut out = [0.0; 2];
             model.probabilities(x[0], &mut out);
             assert!(out[0] > 0.9, "{c}: {out:?}");

@@ -8,3 +8,4 @@ pub mod montage;
 pub mod simulator;
 pub mod sos;
 pub mod spd;
+pub mod tridiagonal;
