@@ -1,6 +1,6 @@
 //! Reads a config file and builds its units, keeping the place of everything for errors.
 
-use super::{Config, Fit, Node, Unit};
+use super::{Config, Fit, Key, Node, Unit};
 use crate::error::{Error, Result, nearest};
 use crate::kind::{BuildError, Kind};
 use crate::{sinks, sources, stages};
@@ -83,7 +83,7 @@ struct Reader<'i> {
 /// A table of the file that will become a unit.
 struct Entry<'i> {
     table: Table<'i>,
-    kind: String,
+    kind: Spanned<String>,
     id: String,
     from: Option<Vec<Spanned<String>>>,
 }
@@ -166,10 +166,11 @@ impl<'i> Reader<'i> {
             self.report(Some(span), "the key `kind` is missing", &format!("[[{name}]]"));
             return None;
         };
-        let kind = self.read_as::<String>(kind, &format!("[[{name}]] kind"))?;
+        let at = kind.span();
+        let kind = Spanned::new(at, self.read_as::<String>(kind, &format!("[[{name}]]"))?);
         let id = match table.remove("id") {
-            Some(id) => self.read_as::<String>(id, &format!("[[{name}]] {kind}"))?,
-            None => kind.clone(),
+            Some(id) => self.read_as::<String>(id, &format!("[[{name}]] {}", kind.get_ref()))?,
+            None => kind.get_ref().clone(),
         };
         let from = match table.remove("from") {
             Some(from) => Some(self.read_from(from, &format!("[[{name}]] {id}"))?),
@@ -200,18 +201,27 @@ impl<'i> Reader<'i> {
         from: Vec<Node>,
     ) -> Option<Unit<T>> {
         let span = entry.table.span();
-        let Some(kind) = kinds.clone().find(|k| k.name == entry.kind) else {
+        let wanted = entry.kind.get_ref();
+        let Some(kind) = kinds.clone().find(|k| k.name == wanted) else {
             let names: Vec<_> = kinds.map(|k| k.name).collect();
-            let message = format!("there is no {family} of kind `{}`", entry.kind);
-            self.report(Some(span), &with_choices(&message, &entry.kind, &names), "");
+            let message = format!("there is no {family} of kind `{wanted}`");
+            self.report(Some(entry.kind.span()), &with_choices(&message, wanted, &names), "");
             return None;
         };
         let within = format!("[[{family}]] {}", entry.id);
-        let keys: Vec<(String, Range<usize>)> = entry
+        let spans: Vec<(String, Range<usize>)> = entry
             .table
             .get_ref()
             .iter()
             .map(|(k, v)| (k.get_ref().to_string(), v.span()))
+            .collect();
+        let keys: Vec<Key> = spans
+            .iter()
+            .map(|(name, span)| Key {
+                name: name.clone(),
+                place: self.place(Some(span.clone())),
+                seen: self.slice(span.clone()),
+            })
             .collect();
         let table = Spanned::new(span.clone(), DeValue::Table(entry.table.into_inner()));
         match (kind.build)(ValueDeserializer::from(table)) {
@@ -221,6 +231,7 @@ impl<'i> Reader<'i> {
                 from,
                 settings: built.settings,
                 place: self.place(Some(span)),
+                keys,
                 unit: built.unit,
             }),
             Err(BuildError::Parse(e)) => {
@@ -229,15 +240,15 @@ impl<'i> Reader<'i> {
                 None
             }
             Err(BuildError::Value(e)) => {
-                let key = e.key().unwrap_or_default();
-                let at = keys.iter().find(|(k, _)| k == key).map(|(_, s)| s.clone());
-                let seen = at.clone().map(|s| self.slice(s)).unwrap_or_default();
-                let message = match (key, seen.as_str()) {
-                    ("", _) => e.to_string(),
-                    (key, "") => format!("key `{key}`: {e}"),
-                    (key, seen) => format!("key `{key}` = {seen}: {e}"),
+                let named = keys.iter().zip(&spans).find(|(k, _)| e.key() == Some(&k.name));
+                let (at, message) = match (named, e.key()) {
+                    (Some((key, (name, at))), _) => {
+                        (at.clone(), format!("key `{name}` = {}: {e}", key.seen))
+                    }
+                    (None, Some(name)) => (span, format!("key `{name}`: {e}")),
+                    (None, None) => (span, e.to_string()),
                 };
-                self.report(Some(at.unwrap_or(span)), &message, &within);
+                self.report(Some(at), &message, &within);
                 None
             }
         }
