@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod formats;
 pub mod frame;
 pub mod kind;
 pub mod ledger;
