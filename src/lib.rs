@@ -17,7 +17,6 @@ pub mod config;
 pub mod control;
 pub mod engine;
 pub mod error;
-pub mod fit;
 pub mod formats;
 pub mod frame;
 pub mod kind;
