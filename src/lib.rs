@@ -17,6 +17,7 @@ pub mod config;
 pub mod control;
 pub mod engine;
 pub mod error;
+pub mod fit;
 pub mod formats;
 pub mod frame;
 pub mod kind;
