@@ -236,7 +236,7 @@ pub enum Shape {
 
 /// Refuses NaN, infinities and numbers whose squares might overflow: on what comes of them the
 /// iterations would run very long.
-fn finite(a: &[f64]) -> Result<(), NotSpd> {
+pub(super) fn finite(a: &[f64]) -> Result<(), NotSpd> {
     if a.iter().all(|v| v.abs() < LARGEST) { Ok(()) } else { Err(NotSpd::NotFinite) }
 }
 

@@ -11,12 +11,14 @@
 //! Eng. 59 (2012); the steps of the mean are those of pyRiemann's `mean_riemann`.
 
 pub use super::linalg::NotSpd;
-use super::linalg::{Shape, Symmetric};
+use super::linalg::{Shape, Symmetric, finite};
 use crate::error::{Error, Result as ControlResult};
 use std::f64::consts::SQRT_2;
 
 /// When the mean has converged: norm of the gradient, and smallest step.
 const TOLERANCE: f64 = 1e-8;
+/// A matrix whose numbers are all below this is taken for zero: their squares might underflow.
+const SMALLEST: f64 = 1e-150;
 /// The most steps towards the mean.
 const MAX_STEPS: usize = 50;
 
@@ -208,11 +210,14 @@ fn positive_eigen(work: &mut Symmetric, a: &[f64]) -> Result<(), NotSpd> {
 /// Refuses by its diagonal, which lies between the extreme eigenvalues, a matrix that
 /// [`positive`] would refuse; on such matrices the eigenvalue iteration can run very long.
 fn plausible(work: &Symmetric, a: &[f64]) -> Result<(), NotSpd> {
+    finite(a)?;
     let diagonal = || a.iter().step_by(work.n() + 1);
     let least = diagonal().copied().fold(f64::INFINITY, f64::min);
     let most = diagonal().copied().fold(f64::NEG_INFINITY, f64::max);
-    // A NaN passes, to be told apart by the decomposition.
-    if least <= work.rounding() * most { Err(NotSpd::NotPositive) } else { Ok(()) }
+    if least <= work.rounding() * most || most < SMALLEST {
+        return Err(NotSpd::NotPositive);
+    }
+    Ok(())
 }
 
 /// Whether the eigenvalues found last are positive beyond rounding.
@@ -276,6 +281,7 @@ mod tests {
         assert_eq!(spd.tangent(&good, &flat, &mut out[..3]), Err(NotSpd::NotPositive));
         assert_eq!(spd.distance(&good, &flat), Err(NotSpd::NotPositive));
         assert_eq!(spd.distance(&flat, &good), Err(NotSpd::NotPositive));
+        assert_eq!(spd.distance(&good, &[1e-300, 0.0, 0.0, 1e-300]), Err(NotSpd::NotPositive));
         assert_eq!(spd.sqrt(&[f64::NAN; 4], &mut out), Err(NotSpd::NotFinite));
         assert_eq!(spd.exp(&[1e3, 0.0, 0.0, 0.0], &mut out), Err(NotSpd::NotFinite));
         let error = spd.mean(&[&good, &flat], None).unwrap_err();
