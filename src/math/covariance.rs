@@ -177,23 +177,4 @@ mod tests {
             assert!(covariance(estimator, &[], 2).iter().all(|v| v.is_nan()));
         }
     }
-
-    /// Run by hand in release: `cargo test --release --lib speed -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "a timing"]
-    fn speed() {
-        let (rows, cols) = (2000, 64);
-        let window: Vec<f64> = (0..rows * cols).map(|i| ((i * 31) % 97) as f64).collect();
-        let mut out = vec![0.0; cols * cols];
-        let mut covariance = Covariance::new(Estimator::Oas, rows, cols);
-        let mut times: Vec<_> = (0..200)
-            .map(|_| {
-                let start = std::time::Instant::now();
-                covariance.estimate(&window, &mut out);
-                start.elapsed()
-            })
-            .collect();
-        times.sort();
-        println!("2000 x 64: median {:?}, worst {:?}", times[100], times[199]);
-    }
 }
