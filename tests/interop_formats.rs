@@ -1,5 +1,5 @@
 //! Compares what the readers make of every real recording with what MNE and pyxdf make of it.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

@@ -3,7 +3,7 @@
 //! In go the bytes of a file, out come its streams in the order of their headers. Numeric streams
 //! become samples with a time stamp for each row, whatever their rate; string streams become
 //! markers. A string stream with several channels gives one marker a sample, whose text is that of
-//! all channels joined by tabs.
+//! all channels joined by tabs. Integers of 64 bits beyond 2^53 are rounded.
 //!
 //! Times are on the clock of the computer that recorded: the clock offsets in the file are fitted
 //! and applied, across clock resets, and the jitter of regular streams is removed, with the

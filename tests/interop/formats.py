@@ -17,8 +17,9 @@ Values
 Times
   EDF, BDF, BrainVision  MNE rounds the onsets of annotations to a microsecond, so half of one;
             all other times are sums or quotients of the same decimal numbers: 1e-9 s.
-  XDF       Stamps come out of iterated fits, whose last digits depend on the order of the sums.
-            The bound is stated below (XDF_S) and is far below any sampling interval.
+  XDF       Stamps come out of iterated fits, whose last digits depend on the order of the sums:
+            with offsets of 650,000 s in units of 0.1 ms, pyxdf is 1e-8 s off the same fit in
+            extended precision. The bound is ten times that, 1e-7 s.
 
 Where Saltatory differs on purpose
   EDF+D     MNE puts the records one behind the other, as if there were no gaps, but leaves the

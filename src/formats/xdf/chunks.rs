@@ -59,26 +59,25 @@ pub fn read(bytes: &[u8], warnings: &mut Vec<String>) -> Vec<Raw> {
         let start = at;
         match chunk(bytes, at) {
             Some((content, tag, end)) => {
-                if let Err(why) = reader.chunk(tag, content, start) {
+                if let Err(why) = reader.chunk(tag, content) {
                     reader.warn(format!("chunk at byte {start}: {why}"));
                 }
                 at = end;
             }
             None => {
-                // Nothing follows a chunk that was cut off; behind a damaged length, chunks may.
+                // Behind a damaged length other chunks may follow; behind a cut one there is
+                // nothing, but its own beginning can be read.
                 let resume = find_boundary(bytes, at + 1);
-                if resume.is_none()
-                    && let Some((content, tag)) = cut_chunk(bytes, at)
-                {
-                    // What went wrong is said below.
-                    let _ = reader.chunk(tag, content, start);
-                }
-                let on = match resume {
-                    Some(to) => format!("reading goes on behind the boundary at byte {}", to - 16),
-                    None => "nothing can be read behind it".to_string(),
+                let what = match (resume, cut_chunk(bytes, at)) {
+                    (Some(to), _) => format!("reading goes on behind byte {to}, after a boundary"),
+                    (None, Some((content, tag))) => {
+                        reader.chunk(tag, content).err().unwrap_or_default()
+                    }
+                    (None, None) => "nothing of it can be read".to_string(),
                 };
                 reader.warn(format!(
-                    "the chunk at byte {start} is cut off or damaged (the file has {} bytes); {on}",
+                    "the chunk at byte {start} is damaged or cut off by the end of the file at byte \
+                     {}: {what}",
                     bytes.len()
                 ));
                 at = resume.unwrap_or(bytes.len());
@@ -141,7 +140,7 @@ impl Reader<'_> {
         }
     }
 
-    fn chunk(&mut self, tag: u16, content: &[u8], start: usize) -> Result<(), String> {
+    fn chunk(&mut self, tag: u16, content: &[u8]) -> Result<(), String> {
         if !matches!(tag, 2 | 3 | 4 | 6) {
             return Ok(()); // The file header holds a version only; other tags are to be skipped.
         }
@@ -195,7 +194,7 @@ impl Reader<'_> {
                 stream.footer_count = footer_count(content);
                 match stream.footer_count {
                     Some(_) => Ok(()),
-                    None => Err(format!("the footer of stream {id} has no sample_count ({start})")),
+                    None => Err(format!("the footer of stream {id} has no sample_count")),
                 }
             }
         }
