@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Length of a simulated session for `synthetic:SEED`, in seconds.
 const SESSION_S: f64 = 124.0;
 /// Its difficulty: clearly above chance, not perfect.
-const SESSION_DIFFICULTY: f64 = 0.3;
+const SESSION_DIFFICULTY: f64 = 0.5;
 
 /// Simulates motor imagery: a background with a 1/f spectrum, mu and beta rhythms that fall over
 /// the hemisphere opposite to the imagined hand, blinks, line noise and drift. Deterministic.
