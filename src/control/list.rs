@@ -32,6 +32,9 @@ pub struct Entry {
     pub summary: String,
     /// Its settings.
     pub settings: Vec<Setting>,
+    /// A config snippet that parses.
+    #[serde(skip)]
+    pub example: &'static str,
 }
 
 /// One key.
@@ -96,30 +99,36 @@ pub fn entries(family: Option<Family>) -> Vec<Entry> {
 
 fn entry<T: ?Sized>(family: &'static str, kind: &Kind<T>) -> Entry {
     let schema = (kind.schema)();
-    let text = |value: Option<&serde_json::Value>| {
-        value.and_then(|v| v.as_str()).unwrap_or_default().replace('\n', " ")
-    };
+    Entry {
+        family,
+        kind: kind.name,
+        summary: words(schema.get("description")),
+        settings: settings_of(&schema),
+        example: kind.example,
+    }
+}
+
+/// The keys that `schema` describes.
+pub fn settings_of(schema: &Schema) -> Vec<Setting> {
     let required: Vec<&str> = schema
         .get("required")
         .and_then(|r| r.as_array())
         .map(|r| r.iter().filter_map(|k| k.as_str()).collect())
         .unwrap_or_default();
-    let settings = schema.get("properties").and_then(|p| p.as_object()).map(|properties| {
-        let setting = |(key, value): (&String, &serde_json::Value)| Setting {
-            key: key.clone(),
-            help: text(value.get("description")),
-            kind: type_of(value, &schema),
-            required: required.contains(&key.as_str()),
-            default: value.get("default").cloned().unwrap_or_default(),
-        };
-        properties.iter().map(setting).collect()
-    });
-    Entry {
-        family,
-        kind: kind.name,
-        summary: text(schema.get("description")),
-        settings: settings.unwrap_or_default(),
-    }
+    let properties = schema.get("properties").and_then(|p| p.as_object());
+    let setting = |(key, value): (&String, &serde_json::Value)| Setting {
+        key: key.clone(),
+        help: words(value.get("description")),
+        kind: type_of(value, schema),
+        required: required.contains(&key.as_str()),
+        default: value.get("default").cloned().unwrap_or_default(),
+    };
+    properties.into_iter().flatten().map(setting).collect()
+}
+
+/// A description as one line.
+fn words(description: Option<&serde_json::Value>) -> String {
+    description.and_then(|v| v.as_str()).unwrap_or_default().replace('\n', " ")
 }
 
 /// The type of a setting in plain words; follows one reference.
