@@ -158,15 +158,18 @@ fn type_of(value: &serde_json::Value, schema: &Schema) -> String {
             return words.join(" | ");
         }
     }
-    match value.get("type") {
-        Some(serde_json::Value::String(t)) if t == "array" => {
+    let named = |name: &str| match name {
+        "array" => {
             let items = value.get("items").map(|i| type_of(i, schema)).unwrap_or_default();
             format!("list of {items}")
         }
-        Some(serde_json::Value::String(t)) => t.clone(),
-        Some(serde_json::Value::Array(list)) => {
-            let words = list.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null");
-            words.collect::<Vec<_>>().join(" | ")
+        name => name.to_owned(),
+    };
+    match value.get("type") {
+        Some(serde_json::Value::String(name)) => named(name),
+        Some(serde_json::Value::Array(names)) => {
+            let names = names.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null");
+            names.map(named).collect::<Vec<_>>().join(" | ")
         }
         _ => String::new(),
     }

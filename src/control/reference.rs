@@ -32,8 +32,7 @@ on_gap = \"reset\"
 ";
 
 /// Stands before the keys of `[fit]`.
-const FIT: &str =
-    "How `saltatory fit` and `evaluate` cut labelled epochs out of recordings. Not needed \
+const FIT: &str = "How `saltatory fit` and `evaluate` cut labelled epochs out of recordings. Not needed \
      when the pipeline has an `event` stage.";
 
 /// The text of the reference.
