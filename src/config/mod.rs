@@ -9,7 +9,6 @@ mod parse;
 pub use graph::{spec_of, within};
 pub use parse::load;
 
-use crate::engine::pipeline::OnGap;
 use crate::error::Error;
 use crate::sinks::Sink;
 use crate::sources::Source;
@@ -35,6 +34,17 @@ pub struct Config {
     pub stages: Vec<Unit<dyn Stage>>,
     /// The sinks, in the order of the file.
     pub sinks: Vec<Unit<dyn Sink>>,
+}
+
+/// What happens to the memory of the stages when samples are missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnGap {
+    /// Filters and windows start anew, so that no decision mixes samples from both sides.
+    #[default]
+    Reset,
+    /// They go on as if nothing were missing.
+    Bridge,
 }
 
 /// One source, stage or sink in its place.

@@ -33,6 +33,9 @@ pub struct Entry {
     pub summary: String,
     /// Its settings.
     pub settings: Vec<Setting>,
+    /// A config snippet that parses.
+    #[serde(skip)]
+    pub example: &'static str,
 }
 
 /// One key.
@@ -99,30 +102,36 @@ pub fn entries(family: Option<Family>) -> Vec<Entry> {
 
 fn entry<T: ?Sized>(family: &'static str, kind: &Kind<T>) -> Entry {
     let schema = (kind.schema)();
-    let text = |value: Option<&serde_json::Value>| {
-        value.and_then(|v| v.as_str()).unwrap_or_default().replace('\n', " ")
-    };
+    Entry {
+        family,
+        kind: kind.name,
+        summary: words(schema.get("description")),
+        settings: settings_of(&schema),
+        example: kind.example,
+    }
+}
+
+/// The keys that `schema` describes.
+pub fn settings_of(schema: &Schema) -> Vec<Setting> {
     let required: Vec<&str> = schema
         .get("required")
         .and_then(|r| r.as_array())
         .map(|r| r.iter().filter_map(|k| k.as_str()).collect())
         .unwrap_or_default();
-    let settings = schema.get("properties").and_then(|p| p.as_object()).map(|properties| {
-        let setting = |(key, value): (&String, &serde_json::Value)| Setting {
-            key: key.clone(),
-            help: text(value.get("description")),
-            kind: type_of(value, &schema),
-            required: required.contains(&key.as_str()),
-            default: value.get("default").cloned().unwrap_or_default(),
-        };
-        properties.iter().map(setting).collect()
-    });
-    Entry {
-        family,
-        kind: kind.name,
-        summary: text(schema.get("description")),
-        settings: settings.unwrap_or_default(),
-    }
+    let properties = schema.get("properties").and_then(|p| p.as_object());
+    let setting = |(key, value): (&String, &serde_json::Value)| Setting {
+        key: key.clone(),
+        help: words(value.get("description")),
+        kind: type_of(value, schema),
+        required: required.contains(&key.as_str()),
+        default: value.get("default").cloned().unwrap_or_default(),
+    };
+    properties.into_iter().flatten().map(setting).collect()
+}
+
+/// A description as one line.
+fn words(description: Option<&serde_json::Value>) -> String {
+    description.and_then(|v| v.as_str()).unwrap_or_default().replace('\n', " ")
 }
 
 /// The type of a setting in plain words; follows one reference.
@@ -152,15 +161,18 @@ fn type_of(value: &serde_json::Value, schema: &Schema) -> String {
             return words.join(" | ");
         }
     }
-    match value.get("type") {
-        Some(serde_json::Value::String(t)) if t == "array" => {
+    let named = |name: &str| match name {
+        "array" => {
             let items = value.get("items").map(|i| type_of(i, schema)).unwrap_or_default();
             format!("list of {items}")
         }
-        Some(serde_json::Value::String(t)) => t.clone(),
-        Some(serde_json::Value::Array(list)) => {
-            let words = list.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null");
-            words.collect::<Vec<_>>().join(" | ")
+        name => name.to_owned(),
+    };
+    match value.get("type") {
+        Some(serde_json::Value::String(name)) => named(name),
+        Some(serde_json::Value::Array(names)) => {
+            let names = names.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null");
+            names.map(named).collect::<Vec<_>>().join(" | ")
         }
         _ => String::new(),
     }

@@ -5,6 +5,7 @@ pub mod fit;
 pub mod inspect;
 pub mod list;
 pub mod play;
+pub mod reference;
 pub mod run;
 pub mod streams;
 

@@ -333,7 +333,10 @@ impl Sink for Recorder {
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
-        collected.latency.get_or_insert_with(|| Latency::new(&self.stages)).record(delivery);
+        collected
+            .latency
+            .get_or_insert_with(|| Latency::new(&self.stages))
+            .record(delivery.times());
         if self.keep_decisions {
             collected.decisions.push(Decision::new(delivery, &self.classes, &self.stages));
         }

@@ -102,7 +102,7 @@ impl Sink for Terminal {
             let class = named.and_then(|(name, _)| self.classes.iter().position(|c| c == name));
             self.score.marker(span.last_s, class);
         } else if let Some(class) = delivery.winner() {
-            self.latency.record(delivery);
+            self.latency.record(delivery.times());
             self.score.decision(span.first_s, class);
             self.last = Some(Shown {
                 class,
