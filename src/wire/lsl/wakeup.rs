@@ -27,9 +27,9 @@ struct Place {
     came: Condvar,
 }
 
-static ALL: [Place; PLACES] = [const {
-    Place { readers: AtomicUsize::new(0), lock: Mutex::new(()), came: Condvar::new() }
-}; PLACES];
+static ALL: [Place; PLACES] =
+    [const { Place { readers: AtomicUsize::new(0), lock: Mutex::new(()), came: Condvar::new() } };
+        PLACES];
 
 /// The place of the queue at this address.
 fn place(queue: *const c_void) -> &'static Place {
@@ -87,7 +87,8 @@ unsafe extern "C-unwind" fn pop(
 
 /// Waits until something came or the time is over.
 fn wait(place: &Place, timeout_s: f64, nothing: impl Fn() -> bool) {
-    let end = Duration::try_from_secs_f64(timeout_s).ok().and_then(|t| Instant::now().checked_add(t));
+    let end =
+        Duration::try_from_secs_f64(timeout_s).ok().and_then(|t| Instant::now().checked_add(t));
     let mut guard = place.lock.lock().unwrap_or_else(PoisonError::into_inner);
     place.readers.fetch_add(1, Ordering::Relaxed);
     fence(Ordering::SeqCst);
