@@ -1,9 +1,11 @@
 //! A config file: which sources, stages and sinks there are and how they hang together.
 //!
 //! In: TOML text and `--set` overrides. Out: units, made and connected, or every error with its
-//! place. `parse` reads the file, `graph` prepares the units and finds what does not fit.
+//! place. `parse` reads the file, `overrides` the command line, `graph` prepares the units and
+//! finds what does not fit.
 
 mod graph;
+mod overrides;
 mod parse;
 
 pub use graph::{spec_of, within};

@@ -1,5 +1,6 @@
 //! Reads a config file and builds its units, keeping the place of everything for errors.
 
+use super::overrides::Override;
 use super::{Config, Fit, Key, Node, Unit};
 use crate::error::{Error, Result, nearest};
 use crate::kind::{BuildError, Kind};
@@ -34,41 +35,6 @@ fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Config> {
     match config {
         Some(config) if reader.errors.is_empty() => Ok(config),
         _ => Err(Error::config(reader.errors.join("\n\n"))),
-    }
-}
-
-/// One `--set`. Its value is parsed from a text in which it stands behind as many blanks as the
-/// file and the overrides before it have bytes, so that a span tells where it points.
-struct Override {
-    given: String,
-    path: Vec<String>,
-    padded: String,
-}
-
-impl Override {
-    fn parse(given: &str, behind: usize) -> Result<Self> {
-        let shape = || {
-            Error::config(format!(
-                "--set {given}: expected key=value or id.key=value, such as --set bandpass.low_hz=6"
-            ))
-        };
-        let (key, value) = given.split_once('=').ok_or_else(shape)?;
-        let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
-        if path.len() > 2 || path.iter().any(String::is_empty) {
-            return Err(shape());
-        }
-        let pad = " ".repeat(behind);
-        let plain = format!("{pad}v = {value}");
-        // What is not TOML (an unquoted name or path) is meant as text.
-        let padded = match DeTable::parse(&plain) {
-            Ok(_) => plain,
-            Err(_) => format!("{pad}v = {}", toml::Value::String(value.to_owned())),
-        };
-        Ok(Self { given: given.to_owned(), path, padded })
-    }
-
-    fn value(&self) -> Option<Spanned<DeValue<'_>>> {
-        DeTable::parse(&self.padded).ok()?.into_inner().remove("v")
     }
 }
 

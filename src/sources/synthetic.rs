@@ -3,9 +3,8 @@
 //! Out: microvolts of a 64-channel montage, or the markers of the cues; the same for the same
 //! settings. The model is in [`crate::math::simulator`].
 
-use super::lsl::set_marker;
 use super::replay::pace;
-use super::{Read, Source, Speed};
+use super::{Read, Source, Speed, set_marker};
 use crate::error::{Error, Result};
 use crate::formats::{Content, Marker, Recording, Samples, Segment, Stream};
 use crate::frame::{Channel, Frame, Spec};

@@ -22,8 +22,11 @@ impl Golden {
         let file = SafeTensors::deserialize(&self.bytes).expect("a safetensors file");
         let view = file.tensor(name).unwrap_or_else(|_| panic!("no golden array {name}"));
         assert_eq!(view.dtype(), safetensors::Dtype::F64, "{name} is not float64");
-        let data =
-            view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect();
+        let data = view
+            .data()
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+            .collect();
         (view.shape().to_vec(), data)
     }
 
