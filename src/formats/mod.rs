@@ -247,7 +247,8 @@ fn header_beside(path: &Path) -> Result<PathBuf> {
 
 /// The bytes of the file at `path`.
 fn load(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::input(format!("{}: cannot be read: {e}", path.display())))
+    std::fs::read(path)
+        .map_err(|e| Error::input(format!("{}: cannot be read: {e}", path.display())))
 }
 
 /// The file's name without its extension.
