@@ -1,6 +1,8 @@
 //! The configs that come with the engine parse, the reference is up to date, and what the
 //! documentation links to and tells to run exists.
 
+#![allow(clippy::unwrap_used)]
+
 use saltatory::{config, control, sinks, sources, stages};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +54,8 @@ fn every_table_of_the_reference_builds() {
                 "source" => {
                     let kind = sources::KINDS.iter().find(|k| k.name == kind).unwrap();
                     // Which stream is meant is one of several keys, none of them required alone.
-                    let text = if kind.name == "lsl" { format!("type = \"EEG\"\n{text}") } else { text };
+                    let text =
+                        if kind.name == "lsl" { format!("type = \"EEG\"\n{text}") } else { text };
                     kind.from_toml(&text).map(|_| ())
                 }
                 "stage" => {

@@ -1,6 +1,8 @@
 //! A module may use only modules below it, and two things stay where they belong: `unsafe` and the
 //! `lsl` crate.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

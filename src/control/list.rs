@@ -1,12 +1,13 @@
 //! `saltatory list`: every kind of source, stage and sink with its settings, from the lists.
 
-use super::print_json;
+use super::{print, print_json};
 use crate::error::Result;
 use crate::kind::Kind;
 use crate::{sinks, sources, stages};
 use console::style;
 use schemars::Schema;
 use serde::Serialize;
+use std::fmt::Write as _;
 
 /// What can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -60,23 +61,25 @@ pub fn list(family: Option<Family>, json: bool) -> Result<()> {
     if json {
         return print_json(&entries);
     }
+    let mut text = String::new();
     let mut last = "";
     for entry in &entries {
         if entry.family != last {
-            println!("{}", style(format!("[[{}]]", entry.family)).bold().underlined());
+            let _ =
+                writeln!(text, "{}", style(format!("[[{}]]", entry.family)).bold().underlined());
             last = entry.family;
         }
-        println!("\n{}  {}", style(entry.kind).bold().cyan(), entry.summary);
+        let _ = writeln!(text, "\n{}  {}", style(entry.kind).bold().cyan(), entry.summary);
         for s in &entry.settings {
             let value = match (&s.default, s.required) {
                 (_, true) => "required".to_owned(),
                 (serde_json::Value::Null, _) => "optional".to_owned(),
                 (value, _) => format!("default {value}"),
             };
-            println!("  {:<16} {} ({}, {value})", s.key, s.help, s.kind);
+            let _ = writeln!(text, "  {:<16} {} ({}, {value})", s.key, s.help, s.kind);
         }
     }
-    Ok(())
+    print(&text)
 }
 
 /// The kinds of `family`, or of all.
