@@ -356,6 +356,7 @@ pub fn command(
     json: bool,
     stop: &Arc<AtomicBool>,
 ) -> Result<()> {
+    let shown = config.sinks.iter().any(|s| s.kind == "terminal");
     let report = run(config, options, stop)?;
     if let Some(path) = report_to {
         let failed = |e: &dyn std::fmt::Display| {
@@ -369,7 +370,10 @@ pub fn command(
             "latency": report.latency, "ledger": report.ledger,
         }));
     }
-    eprintln!("{}", summary(&report));
+    // The terminal view has its own last words.
+    if !shown {
+        eprintln!("{}", summary(&report));
+    }
     Ok(())
 }
 
