@@ -84,6 +84,13 @@ impl Error {
         self
     }
 
+    /// Puts `remark` behind the message.
+    #[must_use]
+    pub fn behind(mut self, remark: impl fmt::Display) -> Self {
+        self.message = format!("{}{remark}", self.message);
+        self
+    }
+
     /// The exit code of the process: 1 a run that failed, 2 bad use, bad config, unreadable input.
     pub fn exit_code(&self) -> u8 {
         match self.kind {

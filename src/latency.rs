@@ -1,6 +1,5 @@
 //! How long things took: HDR histograms over decisions.
 
-use crate::sinks::Delivery;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -13,6 +12,19 @@ pub struct Latency {
     age_newest: Histogram<u64>,
     age_oldest: Histogram<u64>,
     stages: Vec<(String, Histogram<u64>)>,
+}
+
+/// How long one decision took.
+#[derive(Debug, Clone, Copy)]
+pub struct Times<'a> {
+    /// From the arrival of the newest sample in this process to the decision, in seconds.
+    pub engine_s: f64,
+    /// Age of the newest sample, in seconds.
+    pub age_newest_s: f64,
+    /// Age of the oldest sample, in seconds.
+    pub age_oldest_s: f64,
+    /// Nanoseconds in each stage.
+    pub stage_ns: &'a [u64],
 }
 
 /// One histogram in figures, in microseconds.
@@ -60,11 +72,11 @@ impl Latency {
     }
 
     /// Adds one decision.
-    pub fn record(&mut self, decision: &Delivery) {
-        record_s(&mut self.engine, decision.engine_s());
-        record_s(&mut self.age_newest, decision.age_newest_s());
-        record_s(&mut self.age_oldest, decision.age_oldest_s());
-        for ((_, histogram), ns) in self.stages.iter_mut().zip(&decision.stage_ns) {
+    pub fn record(&mut self, decision: Times<'_>) {
+        record_s(&mut self.engine, decision.engine_s);
+        record_s(&mut self.age_newest, decision.age_newest_s);
+        record_s(&mut self.age_oldest, decision.age_oldest_s);
+        for ((_, histogram), ns) in self.stages.iter_mut().zip(decision.stage_ns) {
             histogram.saturating_record((*ns).max(1));
         }
     }

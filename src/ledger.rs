@@ -109,22 +109,22 @@ impl Counters {
         &self.place
     }
 
-    /// [data] `n` samples (or frames, behind the windowing) came in.
+    /// **Data.** `n` samples (or frames, behind the windowing) came in.
     pub fn take_in(&self, n: u64) {
         self.taken_in.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// [data] `n` samples (or frames) were passed on.
+    /// **Data.** `n` samples (or frames) were passed on.
     pub fn pass_on(&self, n: u64) {
         self.passed_on.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// [data] `n` more under `cause`.
+    /// **Data.** `n` more under `cause`.
     pub fn add(&self, cause: Cause, n: u64) {
         self.counts[cause as usize].fetch_add(n, Ordering::Relaxed);
     }
 
-    /// [control] As [`Counters::add`], and writes down what happened before sample `index`.
+    /// **Control.** As [`Counters::add`], and writes down what happened before sample `index`.
     pub fn note(&self, cause: Cause, n: u64, index: u64, text: impl Into<String>) {
         self.add(cause, n);
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);

@@ -124,6 +124,9 @@ enum Command {
         family: Option<Family>,
         #[arg(long)]
         json: bool,
+        /// Print every key that a config may hold, as configs/reference.toml has them
+        #[arg(long, conflicts_with_all = ["family", "json"])]
+        toml: bool,
     },
     /// Show what is in a recording or a model
     Inspect {
@@ -174,7 +177,8 @@ fn dispatch(command: Command) -> Result<()> {
             control::fit::evaluate(&config, &sets, &recordings, protocol, json)
         }
         Command::Streams { wait, json } => control::streams::streams(wait, json),
-        Command::List { family, json } => control::list::list(family, json),
+        Command::List { toml: true, .. } => control::print(&control::reference::text()),
+        Command::List { family, json, .. } => control::list::list(family, json),
         Command::Inspect { file, json } => control::inspect::inspect(&file, json),
         Command::Completions { shell } => {
             let mut command = Cli::command();

@@ -6,6 +6,8 @@
 //! need no tolerance of their own, though epsilon * k = 2e-7 is what storing a matrix as float64 may
 //! cost its least eigenvalue: the errors that are measured stay below 3e-9.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use saltatory::frame::{Flags, Frame, Payload, Spec};

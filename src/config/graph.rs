@@ -25,12 +25,8 @@ impl Config {
         let stage = &mut self.stages[i];
         let inputs: Vec<Spec> =
             stage.from.iter().map(|node| spec_of(*node, sources, stages).clone()).collect();
-        let within = format!("{}: stage `{}`", stage.place, stage.id);
         let prepared = stage.unit.prepare(&inputs);
-        prepared.map_err(|e| match e.key() {
-            Some(key) => e.clone().at(format_args!("{within}: key `{key}`")),
-            None => e.at(within),
-        })
+        prepared.map_err(|e| stage.blame(within(e, "stage", &stage.id)))
     }
 
     /// Checks that the model belongs to this pipeline and fills the fitted stages.
@@ -93,6 +89,11 @@ impl Config {
         }
         Ok(input)
     }
+}
+
+/// Adds behind `error` in which unit it happened; the place in the file comes in front.
+pub fn within(error: Error, family: &str, id: &str) -> Error {
+    error.behind(format_args!(" (in [[{family}]] {id})"))
 }
 
 /// Of several inputs the one that is not a source of markers.

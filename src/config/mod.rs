@@ -1,15 +1,17 @@
 //! A config file: which sources, stages and sinks there are and how they hang together.
 //!
 //! In: TOML text and `--set` overrides. Out: units, made and connected, or every error with its
-//! place. `parse` reads the file, `graph` prepares the units and finds what does not fit.
+//! place. `parse` reads the file, `overrides` the command line, `graph` prepares the units and
+//! finds what does not fit.
 
 mod graph;
+mod overrides;
 mod parse;
 
-pub use graph::spec_of;
+pub use graph::{spec_of, within};
 pub use parse::load;
 
-use crate::engine::pipeline::OnGap;
+use crate::error::Error;
 use crate::sinks::Sink;
 use crate::sources::Source;
 use crate::stages::Stage;
@@ -36,6 +38,17 @@ pub struct Config {
     pub sinks: Vec<Unit<dyn Sink>>,
 }
 
+/// What happens to the memory of the stages when samples are missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnGap {
+    /// Filters and windows start anew, so that no decision mixes samples from both sides.
+    #[default]
+    Reset,
+    /// They go on as if nothing were missing.
+    Bridge,
+}
+
 /// One source, stage or sink in its place.
 pub struct Unit<T: ?Sized> {
     /// Its name in this config.
@@ -48,8 +61,21 @@ pub struct Unit<T: ?Sized> {
     pub settings: serde_json::Value,
     /// Where it stands: file, line and column.
     pub place: String,
+    /// Where each of its keys stands, and the value that was seen there.
+    pub keys: Vec<Key>,
     /// The unit.
     pub unit: Box<T>,
+}
+
+/// A key of a unit in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: String,
+    /// File, line and column of its value.
+    pub place: String,
+    /// Its value as written, shortened to one line.
+    pub seen: String,
 }
 
 /// A place in the graph that frames come from.
@@ -74,6 +100,24 @@ pub struct Fit {
     /// Length of the epoch in seconds; the length of the window stage when left out.
     #[serde(default)]
     pub length_s: Option<f64>,
+}
+
+impl<T: ?Sized> Unit<T> {
+    /// Adds to `error` where it happened: at the key that it names, else at the unit.
+    pub fn blame(&self, error: Error) -> Error {
+        let key = error.key().and_then(|name| self.keys.iter().find(|k| k.name == name));
+        match (key, error.key().map(str::to_owned)) {
+            (Some(key), _) => error.at(key),
+            (None, Some(name)) => error.at(format_args!("{}: key `{name}`", self.place)),
+            (None, None) => error.at(&self.place),
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: key `{}` = {}", self.place, self.name, self.seen)
+    }
 }
 
 impl Config {

@@ -1,6 +1,7 @@
 //! Reads a config file and builds its units, keeping the place of everything for errors.
 
-use super::{Config, Fit, Node, Unit};
+use super::overrides::Override;
+use super::{Config, Fit, Key, Node, Unit};
 use crate::error::{Error, Result, nearest};
 use crate::kind::{BuildError, Kind};
 use crate::{sinks, sources, stages};
@@ -37,41 +38,6 @@ fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Config> {
     }
 }
 
-/// One `--set`. Its value is parsed from a text in which it stands behind as many blanks as the
-/// file and the overrides before it have bytes, so that a span tells where it points.
-struct Override {
-    given: String,
-    path: Vec<String>,
-    padded: String,
-}
-
-impl Override {
-    fn parse(given: &str, behind: usize) -> Result<Self> {
-        let shape = || {
-            Error::config(format!(
-                "--set {given}: expected key=value or id.key=value, such as --set bandpass.low_hz=6"
-            ))
-        };
-        let (key, value) = given.split_once('=').ok_or_else(shape)?;
-        let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
-        if path.len() > 2 || path.iter().any(String::is_empty) {
-            return Err(shape());
-        }
-        let pad = " ".repeat(behind);
-        let plain = format!("{pad}v = {value}");
-        // What is not TOML (an unquoted name or path) is meant as text.
-        let padded = match DeTable::parse(&plain) {
-            Ok(_) => plain,
-            Err(_) => format!("{pad}v = {}", toml::Value::String(value.to_owned())),
-        };
-        Ok(Self { given: given.to_owned(), path, padded })
-    }
-
-    fn value(&self) -> Option<Spanned<DeValue<'_>>> {
-        DeTable::parse(&self.padded).ok()?.into_inner().remove("v")
-    }
-}
-
 /// Reads one file and collects its errors.
 struct Reader<'i> {
     path: &'i Path,
@@ -83,7 +49,7 @@ struct Reader<'i> {
 /// A table of the file that will become a unit.
 struct Entry<'i> {
     table: Table<'i>,
-    kind: String,
+    kind: Spanned<String>,
     id: String,
     from: Option<Vec<Spanned<String>>>,
 }
@@ -166,10 +132,11 @@ impl<'i> Reader<'i> {
             self.report(Some(span), "the key `kind` is missing", &format!("[[{name}]]"));
             return None;
         };
-        let kind = self.read_as::<String>(kind, &format!("[[{name}]] kind"))?;
+        let at = kind.span();
+        let kind = Spanned::new(at, self.read_as::<String>(kind, &format!("[[{name}]]"))?);
         let id = match table.remove("id") {
-            Some(id) => self.read_as::<String>(id, &format!("[[{name}]] {kind}"))?,
-            None => kind.clone(),
+            Some(id) => self.read_as::<String>(id, &format!("[[{name}]] {}", kind.get_ref()))?,
+            None => kind.get_ref().clone(),
         };
         let from = match table.remove("from") {
             Some(from) => Some(self.read_from(from, &format!("[[{name}]] {id}"))?),
@@ -200,18 +167,27 @@ impl<'i> Reader<'i> {
         from: Vec<Node>,
     ) -> Option<Unit<T>> {
         let span = entry.table.span();
-        let Some(kind) = kinds.clone().find(|k| k.name == entry.kind) else {
+        let wanted = entry.kind.get_ref();
+        let Some(kind) = kinds.clone().find(|k| k.name == wanted) else {
             let names: Vec<_> = kinds.map(|k| k.name).collect();
-            let message = format!("there is no {family} of kind `{}`", entry.kind);
-            self.report(Some(span), &with_choices(&message, &entry.kind, &names), "");
+            let message = format!("there is no {family} of kind `{wanted}`");
+            self.report(Some(entry.kind.span()), &with_choices(&message, wanted, &names), "");
             return None;
         };
         let within = format!("[[{family}]] {}", entry.id);
-        let keys: Vec<(String, Range<usize>)> = entry
+        let spans: Vec<(String, Range<usize>)> = entry
             .table
             .get_ref()
             .iter()
             .map(|(k, v)| (k.get_ref().to_string(), v.span()))
+            .collect();
+        let keys: Vec<Key> = spans
+            .iter()
+            .map(|(name, span)| Key {
+                name: name.clone(),
+                place: self.place(Some(span.clone())),
+                seen: self.slice(span.clone()),
+            })
             .collect();
         let table = Spanned::new(span.clone(), DeValue::Table(entry.table.into_inner()));
         match (kind.build)(ValueDeserializer::from(table)) {
@@ -221,6 +197,7 @@ impl<'i> Reader<'i> {
                 from,
                 settings: built.settings,
                 place: self.place(Some(span)),
+                keys,
                 unit: built.unit,
             }),
             Err(BuildError::Parse(e)) => {
@@ -229,15 +206,15 @@ impl<'i> Reader<'i> {
                 None
             }
             Err(BuildError::Value(e)) => {
-                let key = e.key().unwrap_or_default();
-                let at = keys.iter().find(|(k, _)| k == key).map(|(_, s)| s.clone());
-                let seen = at.clone().map(|s| self.slice(s)).unwrap_or_default();
-                let message = match (key, seen.as_str()) {
-                    ("", _) => e.to_string(),
-                    (key, "") => format!("key `{key}`: {e}"),
-                    (key, seen) => format!("key `{key}` = {seen}: {e}"),
+                let named = keys.iter().zip(&spans).find(|(k, _)| e.key() == Some(&k.name));
+                let (at, message) = match (named, e.key()) {
+                    (Some((key, (name, at))), _) => {
+                        (at.clone(), format!("key `{name}` = {}: {e}", key.seen))
+                    }
+                    (None, Some(name)) => (span, format!("key `{name}`: {e}")),
+                    (None, None) => (span, e.to_string()),
                 };
-                self.report(Some(at.unwrap_or(span)), &message, &within);
+                self.report(Some(at), &message, &within);
                 None
             }
         }
@@ -377,12 +354,12 @@ impl<'i> Reader<'i> {
     fn place(&self, span: Option<Range<usize>>) -> String {
         let file = self.path.display();
         let Some(span) = span else { return file.to_string() };
-        if span.start >= self.text.len() && !self.text.is_empty() {
-            // Spans of overrides lie behind the end of the file.
-            let given = self.sets.iter().find(|s| s.padded.len() >= span.end);
-            return given.map_or_else(|| file.to_string(), |s| format!("--set {}", s.given));
+        // Spans of overrides lie behind the end of the file.
+        let behind = span.start >= self.text.len() && !span.is_empty();
+        if behind && let Some(set) = self.sets.iter().find(|s| s.padded.len() >= span.end) {
+            return format!("--set {}", set.given);
         }
-        let before = &self.text[..span.start];
+        let before = &self.text[..span.start.min(self.text.len())];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         format!("{file}:{line}:{column}")
@@ -472,7 +449,7 @@ high_hz = 30.0
     #[test]
     fn a_wrong_value_names_place_key_and_value() {
         let text = errors(&GOOD.replace("8.0", "40.0"), &[]);
-        assert!(text.starts_with("my.toml:7:10: key `low_hz` = 40.0:"), "{text}");
+        assert!(text.starts_with("my.toml:8:11: key `high_hz` = 30.0:"), "{text}");
         let text = errors(&GOOD.replace("8.0", "\"x\""), &[]);
         assert!(text.starts_with("my.toml:7:10: wrong type:"), "{text}");
     }
@@ -492,14 +469,15 @@ high_hz = 30.0
 
     #[test]
     fn an_error_in_an_override_says_so() {
-        let text = errors(GOOD, &["bandpass.low_hz=50"]);
-        assert!(text.starts_with("--set bandpass.low_hz=50: key `low_hz` = 50:"), "{text}");
+        let text = errors(GOOD, &["bandpass.low_hz=6", "bandpass.high_hz=5"]);
+        assert!(text.starts_with("--set bandpass.high_hz=5: key `high_hz` = 5:"), "{text}");
         assert!(errors(GOOD, &["nonsense"]).contains("expected key=value"));
     }
 
     #[test]
     fn a_file_without_a_source_or_toml_is_refused() {
         assert!(errors("", &[]).contains("no [[source]]"));
-        assert!(errors("[[source", &[]).starts_with("my.toml:1:"));
+        let text = errors("[[source", &[]);
+        assert!(text.starts_with("my.toml:1:"), "{text}");
     }
 }

@@ -1,8 +1,8 @@
 //! `saltatory check`: the whole check of a config, and a picture of its graph.
 
-use super::print_json;
+use super::{print, print_json};
 use crate::clock;
-use crate::config::{Config, spec_of};
+use crate::config::{Config, spec_of, within};
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
 use crate::ledger::Cause;
@@ -11,6 +11,7 @@ use crate::model::Model;
 use crate::stages::{Emit, Stage};
 use console::style;
 use serde::Serialize;
+use std::fmt::Write as _;
 
 /// How many frames a stage is timed on.
 const ROUNDS: usize = 20;
@@ -67,8 +68,7 @@ pub fn check(mut config: Config, json: bool) -> Result<()> {
             "config": config, "ok": ok, "graph": rows, "remarks": remarks,
         }));
     }
-    print(&config, &rows, &remarks);
-    Ok(())
+    print(&picture(&config, &rows, &remarks))
 }
 
 fn open(config: &mut Config) -> Result<Vec<Spec>> {
@@ -77,7 +77,7 @@ fn open(config: &mut Config) -> Result<Vec<Spec>> {
     for source in &mut config.sources {
         match source.unit.open(Counters::new(&source.id)) {
             Ok(spec) => specs.push(spec),
-            Err(e) => errors.push(e.at(format_args!("{}: source `{}`", source.place, source.id))),
+            Err(e) => errors.push(source.blame(within(e, "source", &source.id))),
         }
     }
     match errors.into_iter().reduce(|a, b| Error::new(a.kind(), format!("{a}\n\n{b}"))) {
@@ -189,9 +189,12 @@ impl Emit for Nowhere {
     fn count(&mut self, _cause: Cause, _n: u64) {}
 }
 
-fn print(config: &Config, rows: &[Row], remarks: &[String]) {
-    println!("{} {}", style("good").green().bold(), config.path.display());
-    println!(
+/// The graph as a table, and how old the signal is that a decision describes.
+fn picture(config: &Config, rows: &[Row], remarks: &[String]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{} {}", style("good").green().bold(), config.path.display());
+    let _ = writeln!(
+        text,
         "\n{:<14} {:<11} {:<22} {:<32} {:>9} {:>10}",
         "id", "kind", "from", "sends", "delay", "cost"
     );
@@ -208,7 +211,8 @@ fn print(config: &Config, rows: &[Row], remarks: &[String]) {
         } else {
             format!("{}{rate}", row.sends)
         };
-        println!(
+        let _ = writeln!(
+            text,
             "{:<14} {:<11} {:<22} {sends:<32} {delay:>9} {cost:>10}",
             row.id,
             row.kind,
@@ -220,7 +224,8 @@ fn print(config: &Config, rows: &[Row], remarks: &[String]) {
     for window in windows {
         if let Some(length_s) = window.settings.get("length_s").and_then(serde_json::Value::as_f64)
         {
-            println!(
+            let _ = writeln!(
+                text,
                 "\na decision describes the signal of {:.0} ms ago: half the window of {:.0} ms, plus \
                  {delay:.0} ms of filter delay",
                 length_s * 500.0 + delay,
@@ -229,6 +234,7 @@ fn print(config: &Config, rows: &[Row], remarks: &[String]) {
         }
     }
     for remark in remarks {
-        println!("\n{} {remark}", style("note:").yellow());
+        let _ = writeln!(text, "\n{} {remark}", style("note:").yellow());
     }
+    text
 }

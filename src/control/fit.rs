@@ -1,6 +1,6 @@
 //! `saltatory fit` and `saltatory evaluate`.
 
-use super::{print_json, progress};
+use super::{print, print_json, progress};
 use crate::error::{Error, Result};
 use crate::fit::{Epochs, Evaluation, Plan, Protocol, evaluate as cross_validate, report};
 use crate::model::{Facts, Model};
@@ -34,9 +34,7 @@ pub fn fit(
     if json {
         return print_json(&serde_json::json!({ "model": out, "results": results }));
     }
-    print!("{}", report::table(&results));
-    println!("model written to {}", out.display());
-    Ok(())
+    print(&format!("{}model written to {}", report::table(&results), out.display()))
 }
 
 /// Cross-validates the pipeline of `config` on `recordings`.
@@ -56,8 +54,7 @@ pub fn evaluate(
             "results": results,
         }));
     }
-    print!("{}", report::table(&results));
-    Ok(())
+    print(&report::table(&results))
 }
 
 fn cross_validated(

@@ -1,9 +1,10 @@
 //! `saltatory inspect`: what is in a recording or a model.
 
-use super::print_json;
+use super::{print, print_json};
 use crate::error::Result;
 use crate::model::Model;
 use crate::sources::recording;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Prints what `file` holds.
@@ -15,8 +16,7 @@ pub fn inspect(file: &str, json: bool) -> Result<()> {
     if json {
         return print_json(&summary);
     }
-    println!("{summary}");
-    Ok(())
+    print(&summary.to_string())
 }
 
 fn model(file: &Path, json: bool) -> Result<()> {
@@ -28,22 +28,38 @@ fn model(file: &Path, json: bool) -> Result<()> {
             "settings_sha256": facts.settings_sha256(),
         }));
     }
-    println!("model of {}, settings {}", facts.written_by, &facts.settings_sha256()[..12]);
-    println!("classes  {}", facts.classes.join(", "));
-    println!("input    {} channels at {} Hz", facts.input.channels.len(), facts.input.rate_hz);
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "model of {}, settings {}",
+        facts.written_by,
+        &facts.settings_sha256()[..12]
+    );
+    let _ = writeln!(text, "classes  {}", facts.classes.join(", "));
+    let _ = writeln!(
+        text,
+        "input    {} channels at {} Hz",
+        facts.input.channels.len(),
+        facts.input.rate_hz
+    );
     for link in &facts.chain {
-        println!("stage    {:<12} {}", link.kind, link.settings);
+        let _ = writeln!(text, "stage    {:<12} {}", link.kind, link.settings);
     }
     for (id, part) in &model.parts {
         for (name, tensor) in &part.tensors {
-            println!("array    {id}/{name} {:?}", tensor.shape);
+            let _ = writeln!(text, "array    {id}/{name} {:?}", tensor.shape);
         }
     }
     for data in &facts.data {
-        println!("data     {} ({} epochs) {}", data.recording, data.epochs, data.sha256);
+        let _ =
+            writeln!(text, "data     {} ({} epochs) {}", data.recording, data.epochs, data.sha256);
     }
     for result in facts.scores.as_array().into_iter().flatten() {
-        println!("score    {}/{} right in cross-validation", result["correct"], result["n"]);
+        let _ = writeln!(
+            text,
+            "score    {}/{} right in cross-validation",
+            result["correct"], result["n"]
+        );
     }
-    Ok(())
+    print(&text)
 }

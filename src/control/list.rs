@@ -1,12 +1,13 @@
 //! `saltatory list`: every kind of source, stage and sink with its settings, from the lists.
 
-use super::print_json;
+use super::{print, print_json};
 use crate::error::Result;
 use crate::kind::Kind;
 use crate::{sinks, sources, stages};
 use console::style;
 use schemars::Schema;
 use serde::Serialize;
+use std::fmt::Write as _;
 
 /// What can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -32,6 +33,9 @@ pub struct Entry {
     pub summary: String,
     /// Its settings.
     pub settings: Vec<Setting>,
+    /// A config snippet that parses.
+    #[serde(skip)]
+    pub example: &'static str,
 }
 
 /// One key.
@@ -57,23 +61,25 @@ pub fn list(family: Option<Family>, json: bool) -> Result<()> {
     if json {
         return print_json(&entries);
     }
+    let mut text = String::new();
     let mut last = "";
     for entry in &entries {
         if entry.family != last {
-            println!("{}", style(format!("[[{}]]", entry.family)).bold().underlined());
+            let _ =
+                writeln!(text, "{}", style(format!("[[{}]]", entry.family)).bold().underlined());
             last = entry.family;
         }
-        println!("\n{}  {}", style(entry.kind).bold().cyan(), entry.summary);
+        let _ = writeln!(text, "\n{}  {}", style(entry.kind).bold().cyan(), entry.summary);
         for s in &entry.settings {
             let value = match (&s.default, s.required) {
                 (_, true) => "required".to_owned(),
                 (serde_json::Value::Null, _) => "optional".to_owned(),
                 (value, _) => format!("default {value}"),
             };
-            println!("  {:<16} {} ({}, {value})", s.key, s.help, s.kind);
+            let _ = writeln!(text, "  {:<16} {} ({}, {value})", s.key, s.help, s.kind);
         }
     }
-    Ok(())
+    print(&text)
 }
 
 /// The kinds of `family`, or of all.
@@ -96,30 +102,36 @@ pub fn entries(family: Option<Family>) -> Vec<Entry> {
 
 fn entry<T: ?Sized>(family: &'static str, kind: &Kind<T>) -> Entry {
     let schema = (kind.schema)();
-    let text = |value: Option<&serde_json::Value>| {
-        value.and_then(|v| v.as_str()).unwrap_or_default().replace('\n', " ")
-    };
+    Entry {
+        family,
+        kind: kind.name,
+        summary: words(schema.get("description")),
+        settings: settings_of(&schema),
+        example: kind.example,
+    }
+}
+
+/// The keys that `schema` describes.
+pub fn settings_of(schema: &Schema) -> Vec<Setting> {
     let required: Vec<&str> = schema
         .get("required")
         .and_then(|r| r.as_array())
         .map(|r| r.iter().filter_map(|k| k.as_str()).collect())
         .unwrap_or_default();
-    let settings = schema.get("properties").and_then(|p| p.as_object()).map(|properties| {
-        let setting = |(key, value): (&String, &serde_json::Value)| Setting {
-            key: key.clone(),
-            help: text(value.get("description")),
-            kind: type_of(value, &schema),
-            required: required.contains(&key.as_str()),
-            default: value.get("default").cloned().unwrap_or_default(),
-        };
-        properties.iter().map(setting).collect()
-    });
-    Entry {
-        family,
-        kind: kind.name,
-        summary: text(schema.get("description")),
-        settings: settings.unwrap_or_default(),
-    }
+    let properties = schema.get("properties").and_then(|p| p.as_object());
+    let setting = |(key, value): (&String, &serde_json::Value)| Setting {
+        key: key.clone(),
+        help: words(value.get("description")),
+        kind: type_of(value, schema),
+        required: required.contains(&key.as_str()),
+        default: value.get("default").cloned().unwrap_or_default(),
+    };
+    properties.into_iter().flatten().map(setting).collect()
+}
+
+/// A description as one line.
+fn words(description: Option<&serde_json::Value>) -> String {
+    description.and_then(|v| v.as_str()).unwrap_or_default().replace('\n', " ")
 }
 
 /// The type of a setting in plain words; follows one reference.
@@ -149,15 +161,18 @@ fn type_of(value: &serde_json::Value, schema: &Schema) -> String {
             return words.join(" | ");
         }
     }
-    match value.get("type") {
-        Some(serde_json::Value::String(t)) if t == "array" => {
+    let named = |name: &str| match name {
+        "array" => {
             let items = value.get("items").map(|i| type_of(i, schema)).unwrap_or_default();
             format!("list of {items}")
         }
-        Some(serde_json::Value::String(t)) => t.clone(),
-        Some(serde_json::Value::Array(list)) => {
-            let words = list.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null");
-            words.collect::<Vec<_>>().join(" | ")
+        name => name.to_owned(),
+    };
+    match value.get("type") {
+        Some(serde_json::Value::String(name)) => named(name),
+        Some(serde_json::Value::Array(names)) => {
+            let names = names.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null");
+            names.map(named).collect::<Vec<_>>().join(" | ")
         }
         _ => String::new(),
     }

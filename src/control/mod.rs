@@ -5,18 +5,30 @@ pub mod fit;
 pub mod inspect;
 pub mod list;
 pub mod play;
+pub mod reference;
 pub mod run;
 pub mod streams;
 
 use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write as _;
 
 /// Prints `value` as indented JSON on standard output.
 pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::run(format!("cannot be written as JSON: {e}")))?;
-    println!("{text}");
-    Ok(())
+    print(&text)
+}
+
+/// Prints `text` as lines on standard output. A reader that has gone (`| head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::run(format!("cannot write to standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A progress bar on standard error; invisible where standard error is no terminal.

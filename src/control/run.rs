@@ -1,7 +1,7 @@
 //! `saltatory run`: makes the graph of a config live, watches it, and tells how it went.
 
 use crate::clock;
-use crate::config::{Config, Node, Unit, spec_of};
+use crate::config::{Config, Node, Unit, spec_of, within};
 use crate::engine::intake::Intake;
 use crate::engine::lane::{Inbox, Lane};
 use crate::engine::outlet::Outlet;
@@ -115,7 +115,7 @@ fn open_sources(
         }
         let page = ledger.open(&source.id);
         let opened = source.unit.open(page.clone());
-        specs.push(opened.map_err(|e| e.at(format_args!("source `{}`", source.id)))?);
+        specs.push(opened.map_err(|e| source.blame(within(e, "source", &source.id)))?);
         counters.push(page);
     }
     Ok((specs, counters))
@@ -148,6 +148,7 @@ fn add_recorder(
         from: vec![Node::Stage(last)],
         settings: serde_json::Value::Null,
         place: String::new(),
+        keys: Vec::new(),
         unit: Box::new(recorder),
     });
 }
@@ -162,11 +163,11 @@ fn open_sinks(
     facts: &RunFacts,
 ) -> Result<(Vec<Outlet>, Vec<Placed>)> {
     let (mut outlets, mut taps) = (Vec::new(), Vec::new());
-    for sink in config.sinks.drain(..) {
-        let Unit { id, from, mut unit, place, .. } = sink;
-        let inputs: Vec<Spec> = from.iter().map(|node| graph.spec(*node).clone()).collect();
-        let opened = unit.open(&inputs, facts);
-        opened.map_err(|e| e.at(format_args!("{place}: sink `{id}`")))?;
+    for mut sink in config.sinks.drain(..) {
+        let inputs: Vec<Spec> = sink.from.iter().map(|node| graph.spec(*node).clone()).collect();
+        let opened = sink.unit.open(&inputs, facts);
+        opened.map_err(|e| sink.blame(within(e, "sink", &sink.id)))?;
+        let Unit { id, from, unit, .. } = sink;
         let counters = facts.ledger.page_of(&id);
         let bell = Doorbell::default();
         let mut flows = Vec::new();
@@ -332,7 +333,10 @@ impl Sink for Recorder {
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
-        collected.latency.get_or_insert_with(|| Latency::new(&self.stages)).record(delivery);
+        collected
+            .latency
+            .get_or_insert_with(|| Latency::new(&self.stages))
+            .record(delivery.times());
         if self.keep_decisions {
             collected.decisions.push(Decision::new(delivery, &self.classes, &self.stages));
         }
@@ -352,6 +356,7 @@ pub fn command(
     json: bool,
     stop: &Arc<AtomicBool>,
 ) -> Result<()> {
+    let shown = config.sinks.iter().any(|s| s.kind == "terminal");
     let report = run(config, options, stop)?;
     if let Some(path) = report_to {
         let failed = |e: &dyn std::fmt::Display| {
@@ -365,7 +370,10 @@ pub fn command(
             "latency": report.latency, "ledger": report.ledger,
         }));
     }
-    eprintln!("{}", summary(&report));
+    // The terminal view has its own last words.
+    if !shown {
+        eprintln!("{}", summary(&report));
+    }
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! `saltatory streams`: the LSL streams on the network.
 
-use super::print_json;
+use super::{print, print_json};
 use crate::error::Result;
 use crate::wire::lsl;
+use std::fmt::Write as _;
 
 /// Lists every stream that answers within `wait_s`.
 pub fn streams(wait_s: f64, json: bool) -> Result<()> {
@@ -11,20 +12,25 @@ pub fn streams(wait_s: f64, json: bool) -> Result<()> {
         return print_json(&found);
     }
     if found.is_empty() {
-        println!(
+        return print(&format!(
             "no LSL stream answered within {wait_s} s; is the sender running, on this network, and \
              not blocked by a firewall?"
-        );
-        return Ok(());
+        ));
     }
-    println!("{:<28} {:<12} {:>8} {:>10} {:<9} host", "name", "type", "channels", "rate", "format");
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{:<28} {:<12} {:>8} {:>10} {:<9} host",
+        "name", "type", "channels", "rate", "format"
+    );
     for s in found {
         let rate = if s.rate_hz > 0.0 { format!("{} Hz", s.rate_hz) } else { "irregular".into() };
         let format = format!("{:?}", s.format).to_lowercase();
-        println!(
+        let _ = writeln!(
+            text,
             "{:<28} {:<12} {:>8} {rate:>10} {format:<9} {}",
             s.name, s.kind, s.channel_count, s.host
         );
     }
-    Ok(())
+    print(&text)
 }

@@ -61,7 +61,7 @@ impl Lane {
     }
 }
 
-/// [data] The loop.
+/// **Data.** The loop.
 fn run(pipeline: &mut Pipeline, mut inbox: Inbox, stop: &AtomicBool) {
     let mut ended = vec![false; inbox.rings.len()];
     while !ended.iter().all(|e| *e) && !stop.load(Ordering::Relaxed) {

@@ -5,32 +5,12 @@
 //! taps first, then to each following stage; only where the way forks is it copied.
 
 use super::tap::Tap;
+use crate::config::OnGap;
 use crate::frame::{Flags, Frame, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::stages::{Emit, Stage};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// What happens to the memory of the stages when samples are missing.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum OnGap {
-    /// Filters and windows start anew, so that no decision mixes samples from both sides.
-    #[default]
-    Reset,
-    /// They go on as if nothing were missing.
-    Bridge,
-}
 
 /// Where the frames of a source or a stage go.
 pub struct Route {
@@ -87,7 +67,7 @@ impl Pipeline {
         Self { sources, nodes, downstream, on_gap, watch }
     }
 
-    /// [data] Takes one frame of source `source` all the way.
+    /// **Data.** Takes one frame of source `source` all the way.
     pub fn take(&mut self, source: usize, frame: &mut Frame) {
         if frame.flags.has(Flags::GAP) {
             match self.on_gap {
@@ -105,7 +85,7 @@ impl Pipeline {
         offer(&mut self.sources[source], &mut self.nodes, 0, frame, &mut self.watch);
     }
 
-    /// [data] Tells every sink that nothing more will come.
+    /// **Data.** Tells every sink that nothing more will come.
     pub fn end(&mut self) {
         let routes = self.sources.iter_mut().chain(self.nodes.iter_mut().map(|n| &mut n.route));
         routes.flat_map(|r| &mut r.taps).for_each(Tap::end);

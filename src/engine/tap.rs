@@ -34,7 +34,7 @@ impl Tap {
         (Self { ring: producer, bell, input, counters, patient }, consumer)
     }
 
-    /// [data] Copies `frame` out; counts it as dropped when the sink has fallen behind.
+    /// **Data.** Copies `frame` out; counts it as dropped when the sink has fallen behind.
     pub fn offer(&mut self, frame: &Frame, stage_ns: &[u64]) {
         while self.patient && !self.ring.has_room() && self.ring.has_reader() {
             std::thread::yield_now();
@@ -54,8 +54,8 @@ impl Tap {
         }
     }
 
-    /// [data] Tells the sink that nothing more will come. Waits for room: it is called once, when
-    /// the lane has nothing else to do.
+    /// **Data.** Tells the sink that nothing more will come. Waits for room: it is called once,
+    /// when the lane has nothing else to do.
     pub fn end(&mut self) {
         let input = self.input;
         while self.ring.has_reader() {

@@ -206,7 +206,7 @@ fn epoch_stage(
 fn run(
     head: Vec<Box<dyn Stage>>,
     players: &mut [Player; 2],
-    on_gap: crate::engine::pipeline::OnGap,
+    on_gap: crate::config::OnGap,
 ) -> Result<(Spec, Vec<Frame>, Vec<String>)> {
     let specs = [players[0].spec().clone(), players[1].spec().clone()];
     let counters: Vec<_> = (0..=head.len()).map(|i| Counters::new(format!("stage {i}"))).collect();

@@ -221,7 +221,7 @@ fn digital(sample: &[u8]) -> f64 {
 }
 
 /// The events on the trigger channel of a stream: every sample whose low 16 bits are larger than
-/// those of the sample before (what `mne.find_events` finds with `shortest_event=1` and
+/// those of the sample before, so not one that is set from the start (what `mne.find_events` finds with `shortest_event=1` and
 /// `uint_cast=True`). The text of a marker is the new value of those bits.
 fn triggers(stream: &Stream, name: &str) -> Option<Stream> {
     let col = stream.channels.iter().position(|c| c.kind == header::TRIGGER)?;

@@ -12,8 +12,10 @@
 //! size allows, a cut file gives what can be read of it plus a warning that says where it broke,
 //! and only a file of which nothing can be read is an error.
 
+pub mod brainvision;
 pub mod edf;
 pub mod summary;
+pub mod xdf;
 
 use crate::error::{Error, Result};
 use crate::frame::Channel;
@@ -193,9 +195,9 @@ pub fn read(path: &Path) -> Result<Recording> {
     };
     let mut recording = match kind {
         Kind::Edf => edf::parse(&load(path)?, &stem(path)),
-        Kind::Xdf => Err(Error::input("xdf")),
-        Kind::Header => Err(Error::input("bv")),
-        Kind::Beside => Err(Error::input("bv")),
+        Kind::Xdf => xdf::parse(&load(path)?),
+        Kind::Header => brainvision::read(path),
+        Kind::Beside => brainvision::read(&header_beside(path)?),
     }
     .map_err(|e| e.at(&shown))?;
     recording.path = path.to_path_buf();
@@ -211,13 +213,13 @@ fn kind_of(path: &Path, head: &[u8]) -> Result<Kind> {
     if head.starts_with(edf::BDF_MAGIC) || head.starts_with(edf::EDF_MAGIC) {
         return Ok(Kind::Edf);
     }
-    if false {
+    if brainvision::is_header(head) {
         return Ok(Kind::Header);
     }
     let known = matches!(extension.as_str(), "edf" | "bdf" | "xdf" | "xdfz" | "vhdr");
     match extension.as_str() {
         "eeg" | "vmrk" => Ok(Kind::Beside),
-        _ if false => Ok(Kind::Beside),
+        _ if brainvision::is_marker_file(head) => Ok(Kind::Beside),
         _ if head.is_empty() => Err(Error::input("the file is empty")),
         _ if known && head.starts_with(&[0x1f, 0x8b]) => {
             Err(Error::input("the file is packed with gzip; unpack it first (gunzip)"))
@@ -245,7 +247,8 @@ fn header_beside(path: &Path) -> Result<PathBuf> {
 
 /// The bytes of the file at `path`.
 fn load(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::input(format!("cannot be read: {e}")))
+    std::fs::read(path)
+        .map_err(|e| Error::input(format!("{}: cannot be read: {e}", path.display())))
 }
 
 /// The file's name without its extension.

@@ -15,6 +15,9 @@ use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 use std::fmt;
 
+/// Numbers have to be smaller than this.
+const LARGEST: f64 = 1e150;
+
 /// Why a matrix is no use: it has to be symmetric positive definite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSpd {
@@ -85,7 +88,6 @@ impl Symmetric {
 
     /// Eigenvalues and eigenvectors of the symmetric matrix `a`.
     pub fn eigen(&mut self, a: &[f64]) -> Result<(), NotSpd> {
-        // Checked first: the iteration would run very long on a NaN.
         finite(a)?;
         let n = self.n;
         evd::self_adjoint_evd(
@@ -232,8 +234,10 @@ pub enum Shape {
     Lower,
 }
 
-fn finite(a: &[f64]) -> Result<(), NotSpd> {
-    if a.iter().all(|v| v.is_finite()) { Ok(()) } else { Err(NotSpd::NotFinite) }
+/// Refuses NaN, infinities and numbers whose squares might overflow: on what comes of them the
+/// iterations would run very long.
+pub(super) fn finite(a: &[f64]) -> Result<(), NotSpd> {
+    if a.iter().all(|v| v.abs() < LARGEST) { Ok(()) } else { Err(NotSpd::NotFinite) }
 }
 
 fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {
@@ -337,6 +341,7 @@ mod tests {
             assert_eq!(work.cholesky(&a, &mut l), Err(why), "{a:?}");
         }
         assert_eq!(work.eigen(&[f64::INFINITY; 4]), Err(NotSpd::NotFinite));
+        assert_eq!(work.eigenvalues(&[1e300; 4]), Err(NotSpd::NotFinite));
         assert_eq!(work.cholesky(&[1e-12, 0.0, 0.0, 1e12], &mut l), Ok(()));
     }
 }

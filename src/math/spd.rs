@@ -11,12 +11,14 @@
 //! Eng. 59 (2012); the steps of the mean are those of pyRiemann's `mean_riemann`.
 
 pub use super::linalg::NotSpd;
-use super::linalg::{Shape, Symmetric};
+use super::linalg::{Shape, Symmetric, finite};
 use crate::error::{Error, Result as ControlResult};
 use std::f64::consts::SQRT_2;
 
 /// When the mean has converged: norm of the gradient, and smallest step.
 const TOLERANCE: f64 = 1e-8;
+/// A matrix whose numbers are all below this is taken for zero: their squares might underflow.
+const SMALLEST: f64 = 1e-150;
 /// The most steps towards the mean.
 const MAX_STEPS: usize = 50;
 
@@ -77,19 +79,9 @@ impl Spd {
         f: impl Fn(f64) -> f64,
         out: &mut [f64],
     ) -> Result<(), NotSpd> {
-        self.work.eigen(c)?;
-        self.positive()?;
+        positive_eigen(&mut self.work, c)?;
         self.work.rebuild(f, out);
         Ok(())
-    }
-
-    /// Whether the eigenvalues found last are positive beyond rounding.
-    fn positive(&self) -> Result<(), NotSpd> {
-        match self.work.values() {
-            [least, .., most] if *least > self.work.rounding() * most => Ok(()),
-            [only] if *only > 0.0 => Ok(()),
-            _ => Err(NotSpd::NotPositive),
-        }
     }
 
     /// The inverse Cholesky factor of a reference, column by column, for [`Self::distances`].
@@ -111,8 +103,9 @@ impl Spd {
         self.work.cholesky(c, &mut self.factor)?;
         for (g, d) in inverse_factors.chunks_exact(c.len()).zip(out) {
             self.work.congruence(g, Shape::Lower, &self.factor, &mut self.white);
+            plausible(&self.work, &self.white)?;
             self.work.eigenvalues(&self.white)?;
-            self.positive()?;
+            positive(&self.work)?;
             *d = self.work.values().iter().map(|v| v.ln().powi(2)).sum::<f64>().sqrt();
         }
         Ok(())
@@ -132,8 +125,7 @@ impl Spd {
     pub fn tangent(&mut self, whitener: &[f64], c: &[f64], out: &mut [f64]) -> Result<(), NotSpd> {
         self.work.cholesky(c, &mut self.factor)?;
         self.work.congruence(whitener, Shape::Full, &self.factor, &mut self.white);
-        self.work.eigen(&self.white)?;
-        self.positive()?;
+        positive_eigen(&mut self.work, &self.white)?;
         self.work.rebuild(f64::ln, &mut self.white);
         let n = self.work.n();
         let mut rest = out;
@@ -178,13 +170,13 @@ impl Spd {
         let (mut gradient, mut step) = (vec![0.0; size], vec![0.0; size]);
         let (mut nu, mut best, mut norm) = (1.0, f64::MAX, f64::MAX);
         for _ in 0..MAX_STEPS {
-            self.work.eigen(&m).and_then(|()| self.positive()).map_err(broken)?;
+            positive_eigen(&mut self.work, &m).map_err(broken)?;
             self.work.rebuild(f64::sqrt, &mut root);
             self.work.rebuild(|v| v.sqrt().recip(), &mut inverse_root);
             gradient.fill(0.0);
             for (l, w) in factors.chunks_exact(size).zip(&weights) {
                 self.work.congruence(&inverse_root, Shape::Full, l, &mut self.white);
-                self.work.eigen(&self.white).and_then(|()| self.positive()).map_err(broken)?;
+                positive_eigen(&mut self.work, &self.white).map_err(broken)?;
                 self.work.rebuild(f64::ln, &mut self.white);
                 for (g, v) in gradient.iter_mut().zip(&self.white) {
                     *g += w * v;
@@ -205,6 +197,35 @@ impl Spd {
             }
         }
         Ok(Mean { matrix: m, converged: false, gradient: norm })
+    }
+}
+
+/// Finds eigenvalues and eigenvectors of `a`, all eigenvalues positive beyond rounding.
+fn positive_eigen(work: &mut Symmetric, a: &[f64]) -> Result<(), NotSpd> {
+    plausible(work, a)?;
+    work.eigen(a)?;
+    positive(work)
+}
+
+/// Refuses by its diagonal, which lies between the extreme eigenvalues, a matrix that
+/// [`positive`] would refuse; on such matrices the eigenvalue iteration can run very long.
+fn plausible(work: &Symmetric, a: &[f64]) -> Result<(), NotSpd> {
+    finite(a)?;
+    let diagonal = || a.iter().step_by(work.n() + 1);
+    let least = diagonal().copied().fold(f64::INFINITY, f64::min);
+    let most = diagonal().copied().fold(f64::NEG_INFINITY, f64::max);
+    if least <= work.rounding() * most || most < SMALLEST {
+        return Err(NotSpd::NotPositive);
+    }
+    Ok(())
+}
+
+/// Whether the eigenvalues found last are positive beyond rounding.
+fn positive(work: &Symmetric) -> Result<(), NotSpd> {
+    match work.values() {
+        [least, .., most] if *least > work.rounding() * most => Ok(()),
+        [only] if *only > 0.0 => Ok(()),
+        _ => Err(NotSpd::NotPositive),
     }
 }
 
@@ -260,6 +281,7 @@ mod tests {
         assert_eq!(spd.tangent(&good, &flat, &mut out[..3]), Err(NotSpd::NotPositive));
         assert_eq!(spd.distance(&good, &flat), Err(NotSpd::NotPositive));
         assert_eq!(spd.distance(&flat, &good), Err(NotSpd::NotPositive));
+        assert_eq!(spd.distance(&good, &[1e-300, 0.0, 0.0, 1e-300]), Err(NotSpd::NotPositive));
         assert_eq!(spd.sqrt(&[f64::NAN; 4], &mut out), Err(NotSpd::NotFinite));
         assert_eq!(spd.exp(&[1e3, 0.0, 0.0, 0.0], &mut out), Err(NotSpd::NotFinite));
         let error = spd.mean(&[&good, &flat], None).unwrap_err();

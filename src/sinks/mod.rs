@@ -6,6 +6,7 @@
 use crate::error::Result;
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
+use crate::latency::Times;
 use crate::ledger::Ledger;
 use serde::Serialize;
 
@@ -74,6 +75,16 @@ impl Delivery {
     /// Age of the oldest sample.
     pub fn age_oldest_s(&self) -> f64 {
         self.emitted_s - self.frame.span.first_s
+    }
+
+    /// How long it took.
+    pub fn times(&self) -> Times<'_> {
+        Times {
+            engine_s: self.engine_s(),
+            age_newest_s: self.age_newest_s(),
+            age_oldest_s: self.age_oldest_s(),
+            stage_ns: &self.stage_ns,
+        }
     }
 
     /// The class with the highest score; the first of equals.

@@ -4,10 +4,10 @@
 //! block never waits to be filled), or one marker per frame. The sender's clock offset is added to
 //! its stamps, jitter is removed ([`crate::clock::Timeline`]), missing samples keep their indices.
 
-use super::{Read, Source};
+use super::{Read, Source, set_marker};
 use crate::clock::{self, Flaw, Timeline};
 use crate::error::{Error, Result, nearest};
-use crate::frame::{Flags, Frame, MAX_MARKER_BYTES, Spec};
+use crate::frame::{Flags, Frame, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::wire::lsl::{self, Format, Inlet, Pulled, Query, StreamFacts};
 use schemars::JsonSchema;
@@ -351,35 +351,6 @@ impl Link {
             self.offset_s = offset_s;
         }
     }
-}
-
-/// Makes `block` the marker `text`; one that is too long for a frame is cut and counted.
-pub fn set_marker(
-    block: &mut Frame,
-    text: &str,
-    index: u64,
-    time_s: f64,
-    arrived_s: f64,
-    ledger: &Counters,
-) {
-    let end = text.floor_char_boundary(MAX_MARKER_BYTES);
-    if end < text.len() {
-        ledger.note(
-            Cause::LongMarker,
-            1,
-            index,
-            format!("a marker of {} bytes was cut", text.len()),
-        );
-    }
-    block.text.clear();
-    block.text.push_str(&text[..end]);
-    block.span = crate::frame::Span {
-        first: index,
-        last: index,
-        first_s: time_s,
-        last_s: time_s,
-        arrived_s,
-    };
 }
 
 fn is_markers(facts: &StreamFacts) -> bool {

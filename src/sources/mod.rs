@@ -4,9 +4,9 @@
 //! it and the stop flag.
 
 use crate::error::Result;
-use crate::frame::{Frame, Spec};
+use crate::frame::{Frame, MAX_MARKER_BYTES, Span, Spec};
 use crate::kind::{Kind, kind};
-use crate::ledger::Counters;
+use crate::ledger::{Cause, Counters};
 use std::sync::Arc;
 
 pub mod lsl;
@@ -102,6 +102,29 @@ impl schemars::JsonSchema for Speed {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": ["number", "string"] })
     }
+}
+
+/// Makes `block` the marker `text`; one that is too long for a frame is cut and counted.
+fn set_marker(
+    block: &mut Frame,
+    text: &str,
+    index: u64,
+    time_s: f64,
+    arrived_s: f64,
+    ledger: &Counters,
+) {
+    let end = text.floor_char_boundary(MAX_MARKER_BYTES);
+    if end < text.len() {
+        ledger.note(
+            Cause::LongMarker,
+            1,
+            index,
+            format!("a marker of {} bytes was cut", text.len()),
+        );
+    }
+    block.text.clear();
+    block.text.push_str(&text[..end]);
+    block.span = Span { first: index, last: index, first_s: time_s, last_s: time_s, arrived_s };
 }
 
 /// Every kind of source.

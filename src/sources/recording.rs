@@ -3,8 +3,7 @@
 //! In: a file, or `synthetic:SEED` for a simulated session. Out: the blocks that a live source
 //! would deliver.
 
-use super::lsl::set_marker;
-use super::synthetic;
+use super::{set_marker, synthetic};
 use crate::error::{Error, Result, nearest};
 use crate::formats::{self, Content, Marker, Recording, Samples, Stream};
 use crate::frame::{Flags, Frame, Spec};

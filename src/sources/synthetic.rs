@@ -3,9 +3,8 @@
 //! Out: microvolts of a 64-channel montage, or the markers of the cues; the same for the same
 //! settings. The model is in [`crate::math::simulator`].
 
-use super::lsl::set_marker;
 use super::replay::pace;
-use super::{Read, Source, Speed};
+use super::{Read, Source, Speed, set_marker};
 use crate::error::{Error, Result};
 use crate::formats::{Content, Marker, Recording, Samples, Segment, Stream};
 use crate::frame::{Channel, Frame, Spec};
@@ -18,7 +17,7 @@ use std::sync::Arc;
 /// Length of a simulated session for `synthetic:SEED`, in seconds.
 const SESSION_S: f64 = 124.0;
 /// Its difficulty: clearly above chance, not perfect.
-const SESSION_DIFFICULTY: f64 = 0.3;
+const SESSION_DIFFICULTY: f64 = 0.5;
 
 /// Simulates motor imagery: a background with a 1/f spectrum, mu and beta rhythms that fall over
 /// the hemisphere opposite to the imagined hand, blinks, line noise and drift. Deterministic.

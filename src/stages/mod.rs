@@ -22,29 +22,29 @@ pub mod window;
 
 /// One step of a pipeline. Each method says on which plane it runs.
 pub trait Stage: Send {
-    /// [control] Learns what comes in (one spec per `from`), allocates everything, says what goes
-    /// out. May be called again with other specs; forgets the past.
+    /// **Control.** Learns what comes in (one spec per `from`), allocates everything, says what
+    /// goes out. May be called again with other specs; forgets the past.
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec>;
 
-    /// [data] Takes one frame and emits none, one or many. No heap, no lock, no I/O, no panic.
+    /// **Data.** Takes one frame and emits none, one or many. No heap, no lock, no I/O, no panic.
     /// What is emitted may be overwritten by the receiver, so history is kept in the stage.
     fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault>;
 
-    /// [data] Forgets the past, as after a gap: the stage then behaves as newly prepared.
+    /// **Data.** Forgets the past, as after a gap: the stage then behaves as newly prepared.
     fn reset(&mut self);
 
-    /// [control] How long the stage delays what it passes on, in seconds (group delay at the centre
-    /// of its band).
+    /// **Control.** How long the stage delays what it passes on, in seconds (group delay at the
+    /// centre of its band).
     fn delay_s(&self) -> f64 {
         0.0
     }
 
-    /// [control] Whether it is quick enough for the real-time lane.
+    /// **Control.** Whether it is quick enough for the real-time lane.
     fn realtime(&self) -> bool {
         true
     }
 
-    /// [control] The part of the stage that learns from examples, if it has one. Such a stage is
+    /// **Control.** The part of the stage that learns from examples, if it has one. Such a stage is
     /// fitted or loaded before it is prepared.
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         None

@@ -108,8 +108,8 @@ impl Header {
             warnings.push("the header gives a data record 0 s; 1 s was taken".to_string());
             record_s = 1.0;
         }
-        if record_s < 0.0 {
-            return Err(Error::input(format!("a data record of {record_s} s (byte 244)")));
+        if record_s < 1e-6 {
+            return Err(Error::input(format!("a data record lasts {record_s} s (byte 244)")));
         }
         let width = if is_bdf { 3 } else { 2 };
         let signals = signals(&bytes[256..data_offset], count, width, warnings)?;

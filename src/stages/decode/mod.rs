@@ -20,20 +20,20 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
 
 /// What gives every class a probability.
 pub trait Decoder: Send {
-    /// [control] What it decides on.
+    /// **Control.** What it decides on.
     fn takes(&self) -> &'static [Payload];
 
-    /// [control] Learns what comes in, of a payload that it takes, and allocates everything.
+    /// **Control.** Learns what comes in, of a payload that it takes, and allocates everything.
     fn prepare(&mut self, input: &Spec) -> Result<()>;
 
-    /// [control] The class names in the order of the scores.
+    /// **Control.** The class names in the order of the scores.
     fn classes(&self) -> &[String];
 
-    /// [data] Writes one probability per class for `x`, which has the promised shape. No heap, no
-    /// lock, no I/O, no panic.
+    /// **Data.** Writes one probability per class for `x`, which has the promised shape. No heap,
+    /// no lock, no I/O, no panic.
     fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault>;
 
-    /// [control] The part that learns from examples, if there is one.
+    /// **Control.** The part that learns from examples, if there is one.
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         None
     }

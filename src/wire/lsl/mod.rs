@@ -3,6 +3,7 @@
 
 mod inlet;
 mod outlet;
+mod wakeup;
 
 pub use inlet::{Inlet, Pulled};
 pub use outlet::{Outlet, Wire};

@@ -1,0 +1,87 @@
+//! `saltatory evaluate` decides exactly as many epochs rightly as pyRiemann and scikit-learn do with
+//! the same filter, windows and folds (`tests/golden/evaluate.py`), fold by fold.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::process::Command;
+
+const RUNS: [&str; 3] = ["R04", "R08", "R12"];
+
+/// The correct epochs of each fold, over all results.
+fn evaluate(subject: &str, protocol: &str) -> Vec<(u64, u64)> {
+    let folder = support::recordings().unwrap().join("physionet-eegmmidb");
+    let output = Command::new(env!("CARGO_BIN_EXE_saltatory"))
+        .args(["evaluate", "configs/motor_imagery.toml", "--json", "--protocol", protocol])
+        .args(RUNS.map(|run| folder.join(format!("{subject}{run}.edf"))))
+        .current_dir(support::root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["protocol"], protocol);
+    let results = report["results"].as_array().unwrap();
+    for result in results {
+        let (n, correct) = (result["n"].as_u64().unwrap(), result["correct"].as_u64().unwrap());
+        let folds = folds(&result["folds"]);
+        assert_eq!(folds.iter().map(|f| f.0).sum::<u64>(), n);
+        assert_eq!(folds.iter().map(|f| f.1).sum::<u64>(), correct);
+        let accuracy = result["accuracy"].as_f64().unwrap();
+        assert!((accuracy - correct as f64 / n as f64).abs() < 1e-12);
+    }
+    results.iter().flat_map(|r| folds(&r["folds"])).collect()
+}
+
+fn folds(list: &Value) -> Vec<(u64, u64)> {
+    let number = |f: &Value, key: &str| f[key].as_u64().unwrap();
+    list.as_array().unwrap().iter().map(|f| (number(f, "n"), number(f, "correct"))).collect()
+}
+
+#[test]
+fn as_many_epochs_are_right_as_with_pyriemann() {
+    if support::recordings().is_none() {
+        println!("no recordings beside the checkout: nothing to compare");
+        return;
+    }
+    let golden = std::fs::read(support::root().join("tests/golden/evaluate.json")).unwrap();
+    let golden: Value = serde_json::from_slice(&golden).unwrap();
+    for subject in golden.as_array().unwrap() {
+        let name = subject["subject"].as_str().unwrap();
+        for protocol in ["within", "cross"] {
+            assert_eq!(evaluate(name, protocol), folds(&subject[protocol]), "{name} {protocol}");
+        }
+    }
+}
+
+/// A simulated subject is above chance where the classes differ and at chance where nothing tells
+/// them apart: what would decode there is leakage.
+#[test]
+fn nothing_leaks() {
+    let accuracy = |shuffle: bool| {
+        let plan =
+            saltatory::fit::Plan::new(&support::root().join("configs/motor_imagery.toml"), &[])
+                .unwrap();
+        let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
+        let mut epochs: Vec<_> = epochs.collect();
+        if shuffle {
+            // Labels that have nothing to do with the data, balanced within each recording.
+            for (i, e) in epochs.iter_mut().enumerate() {
+                let n = e.labels.len();
+                e.labels = (0..n).map(|j| (j * 5 + i * 3) / 2 % 2).collect();
+            }
+        }
+        let results =
+            saltatory::fit::evaluate(&plan, epochs, saltatory::fit::Protocol::Cross, || ());
+        let results = results.unwrap();
+        let n: usize = results.iter().map(|r| r.n).sum();
+        let correct: usize = results.iter().map(|r| r.correct).sum();
+        (correct as f64 / n as f64, n)
+    };
+    let (real, _) = accuracy(false);
+    assert!(real > 0.8, "accuracy {real}");
+    let (shuffled, n) = accuracy(true);
+    // Three standard deviations of a fair coin.
+    let bound = 0.5 + 3.0 * (0.25 / n as f64).sqrt();
+    assert!(shuffled < bound, "accuracy {shuffled} with labels that mean nothing");
+}
