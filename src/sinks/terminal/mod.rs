@@ -207,10 +207,13 @@ impl Terminal {
             None => minutes(now_s - self.start_s),
         };
         let decoded = self.class(self.last.as_ref().map(|l| l.class));
-        let age = self.last.as_ref().map_or(0.0, |l| l.age_newest_s * 1e3);
+        let age = match &self.last {
+            Some(last) => format!("{:.1} ms", last.age_newest_s * 1e3),
+            None => "-".to_owned(),
+        };
         format!(
             "{time} | true {} | decoded {decoded} | accuracy {} | latency {} | age of newest sample \
-             {age:.1} ms | ledger {}",
+             {age} | ledger {}",
             self.class(self.score.truth()),
             self.accuracy(),
             self.latency_text(),
@@ -254,6 +257,9 @@ impl Terminal {
 
     fn latency_text(&self) -> String {
         let s = self.latency.engine();
+        if s.n == 0 {
+            return "no decision yet".into();
+        }
         format!(
             "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
             s.p50_us / 1e3,
