@@ -197,7 +197,6 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("ending in good order; press Ctrl-C again to end at once");
     })
     .map_err(|e| Error::run(format!("cannot listen to Ctrl-C: {e}")))?;
     Ok(stop)

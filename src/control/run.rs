@@ -282,7 +282,11 @@ impl Threads {
             let broken = self.failed.load(Ordering::Relaxed)
                 || self.lane.is_finished()
                 || self.outlets.iter().any(JoinHandle::is_finished);
-            if over || broken || stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) {
+                eprintln!("ending in good order; press Ctrl-C again to end at once");
+                break;
+            }
+            if over || broken {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
