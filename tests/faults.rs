@@ -269,7 +269,7 @@ fn a_taken_port_is_told() {
     let address = taken.local_addr().unwrap().to_string();
     lab.decoder("taken", &synthetic("1.0"), &websocket(&address));
     let listens = format!("cannot listen on {address}");
-    lab.run("taken", &[]).fails(1, &["sink `websocket`", &listens]);
+    lab.run("taken", &[]).fails(1, &["taken.toml:", &listens, "websocket"]);
 }
 
 fn websocket(address: &str) -> String {
