@@ -123,6 +123,15 @@ impl Flags {
     pub const BAD: Self = Self(2);
     /// The last frame of a stream; it carries no numbers.
     pub const END: Self = Self(4);
+    /// Samples are missing before this frame, and it is to be taken as if they were not; in place
+    /// of GAP.
+    pub const BRIDGE: Self = Self(8);
+
+    /// These marks without those of `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 
     /// Whether all marks of `other` are set.
     pub fn has(self, other: Self) -> bool {

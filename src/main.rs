@@ -177,10 +177,7 @@ fn dispatch(command: Command) -> Result<()> {
             control::fit::evaluate(&config, &sets, &recordings, protocol, json)
         }
         Command::Streams { wait, json } => control::streams::streams(wait, json),
-        Command::List { toml: true, .. } => {
-            print!("{}", control::reference::text());
-            Ok(())
-        }
+        Command::List { toml: true, .. } => control::print(&control::reference::text()),
         Command::List { family, json, .. } => control::list::list(family, json),
         Command::Inspect { file, json } => control::inspect::inspect(&file, json),
         Command::Completions { shell } => {
@@ -200,7 +197,6 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("ending in good order; press Ctrl-C again to end at once");
     })
     .map_err(|e| Error::run(format!("cannot listen to Ctrl-C: {e}")))?;
     Ok(stop)

@@ -282,7 +282,11 @@ impl Threads {
             let broken = self.failed.load(Ordering::Relaxed)
                 || self.lane.is_finished()
                 || self.outlets.iter().any(JoinHandle::is_finished);
-            if over || broken || stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) {
+                eprintln!("ending in good order; press Ctrl-C again to end at once");
+                break;
+            }
+            if over || broken {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -356,6 +360,7 @@ pub fn command(
     json: bool,
     stop: &Arc<AtomicBool>,
 ) -> Result<()> {
+    let shown = config.sinks.iter().any(|s| s.kind == "terminal");
     let report = run(config, options, stop)?;
     if let Some(path) = report_to {
         let failed = |e: &dyn std::fmt::Display| {
@@ -369,7 +374,10 @@ pub fn command(
             "latency": report.latency, "ledger": report.ledger,
         }));
     }
-    eprintln!("{}", summary(&report));
+    // The terminal view has its own last words.
+    if !shown {
+        eprintln!("{}", summary(&report));
+    }
     Ok(())
 }
 

@@ -69,9 +69,14 @@ impl Pipeline {
 
     /// **Data.** Takes one frame of source `source` all the way.
     pub fn take(&mut self, source: usize, frame: &mut Frame) {
-        if frame.flags.has(Flags::GAP) && self.on_gap == OnGap::Reset {
-            for i in &self.downstream[source] {
-                self.nodes[*i].stage.reset();
+        if frame.flags.has(Flags::GAP) {
+            match self.on_gap {
+                OnGap::Reset => {
+                    for i in &self.downstream[source] {
+                        self.nodes[*i].stage.reset();
+                    }
+                }
+                OnGap::Bridge => frame.flags = frame.flags.without(Flags::GAP) | Flags::BRIDGE,
             }
         }
         self.watch.spent_ns.fill(0);

@@ -1,8 +1,9 @@
 //! Serves decisions over WebSocket: one JSON message a decision, to everyone who listens.
 //!
 //! The first message on a connection names classes and stages. A client that falls behind is told
-//! how many messages it missed (`{"missed": n}`) and goes on; it holds up nobody. Listens on
-//! loopback only, and only to programs and to pages served from this machine.
+//! how many messages it missed (`{"missed": n}`) and goes on; it holds up nobody. At the end of the
+//! run everyone gets what is still to come, and a close frame. Listens on loopback only, and only to
+//! programs and to pages served from this machine.
 
 use super::{Decision, Delivery, RunFacts, Sink, scores};
 use crate::error::{Error, Result};
@@ -15,10 +16,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, oneshot};
 
 /// Messages that a slow client may be behind before it misses some.
 const BACKLOG: usize = 1024;
+/// How long a slow client may take for the last messages.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What is sent to everyone; `None` is the end.
+type News = Option<Utf8Bytes>;
 
 /// Serves decisions over WebSocket on this machine, one JSON message each.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -59,7 +66,7 @@ struct Socket {
     input: usize,
     classes: Vec<String>,
     run: RunFacts,
-    messages: broadcast::Sender<Utf8Bytes>,
+    messages: broadcast::Sender<News>,
     server: Option<Server>,
 }
 
@@ -73,7 +80,7 @@ struct Server {
 #[derive(Clone)]
 struct Shared {
     hello: Utf8Bytes,
-    messages: broadcast::Sender<Utf8Bytes>,
+    messages: broadcast::Sender<News>,
 }
 
 impl Sink for Socket {
@@ -94,13 +101,14 @@ impl Sink for Socket {
             let text = serde_json::to_string(&decision)
                 .map_err(|e| Error::run(format!("a decision cannot be written as JSON: {e}")))?;
             // An error means that the last listener has just left.
-            let _ = self.messages.send(text.into());
+            let _ = self.messages.send(Some(text.into()));
         }
         Ok(())
     }
 
     fn close(&mut self) -> Result<()> {
         let Some(server) = self.server.take() else { return Ok(()) };
+        let _ = self.messages.send(None);
         let _ = server.end.send(());
         server.thread.join().map_err(|_| Error::run("the server stopped by a fault of ours"))
     }
@@ -112,6 +120,7 @@ fn serve(listen: SocketAddr, shared: Shared) -> Result<Server> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(listen)).map_err(failed)?;
+    let messages = shared.messages.clone();
     let app = axum::Router::new().route("/", axum::routing::get(connect)).with_state(shared);
     let (end, ended) = oneshot::channel();
     let thread = std::thread::Builder::new()
@@ -125,6 +134,10 @@ fn serve(listen: SocketAddr, shared: Shared) -> Result<Server> {
                         }
                     }
                     _ = ended => {}
+                }
+                let since = Instant::now();
+                while messages.receiver_count() > 0 && since.elapsed() < GOODBYE {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             });
         })
@@ -160,7 +173,11 @@ async fn talk(mut socket: WebSocket, shared: Shared) {
     loop {
         let text = tokio::select! {
             message = messages.recv() => match message {
-                Ok(text) => text,
+                Ok(Some(text)) => text,
+                Ok(None) => {
+                    let _ = socket.send(Message::Close(None)).await;
+                    return;
+                }
                 Err(broadcast::error::RecvError::Lagged(n)) => {
                     tracing::warn!("a websocket client missed {n} messages");
                     format!("{{\"missed\":{n}}}").into()
@@ -182,6 +199,33 @@ async fn talk(mut socket: WebSocket, shared: Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_decisions_are_heard() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = free.local_addr().unwrap();
+        drop(free);
+        let mut sink = crate::kind::Settings::build(Settings { listen }).unwrap();
+        let classes = vec!["left".to_owned(), "right".to_owned()];
+        let payload = crate::frame::Payload::Scores;
+        let spec = Spec { payload, rows: 1, cols: 2, classes, ..Spec::markers() };
+        sink.open(std::slice::from_ref(&spec), &RunFacts::default()).unwrap();
+        let (mut client, _) = tungstenite::connect(format!("ws://{listen}/")).unwrap();
+        // The hello comes after the subscription, so nothing is missed from here on.
+        client.read().unwrap();
+        let mut delivery = Delivery::with_room(&spec, 0);
+        delivery.frame.resize(1, 2);
+        for i in 0..500 {
+            delivery.frame.span.last = i;
+            sink.write(&delivery).unwrap();
+        }
+        sink.close().unwrap();
+        for i in 0..500 {
+            let text = client.read().unwrap().into_text().unwrap();
+            assert!(text.contains(&format!("\"last_sample\":{i},")), "{i}: {text}");
+        }
+        assert!(client.read().unwrap().is_close());
+    }
 
     #[test]
     fn pages_from_elsewhere_are_kept_out() {

@@ -45,7 +45,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
             last: None,
             start_s: 0.0,
             next_draw_s: 0.0,
-            lines: 0,
+            drawn: false,
         }))
     }
 }
@@ -62,8 +62,8 @@ struct Terminal {
     last: Option<Shown>,
     start_s: f64,
     next_draw_s: f64,
-    /// How many lines stand on the terminal and will be replaced.
-    lines: usize,
+    /// Whether lines stand on the terminal that will be replaced.
+    drawn: bool,
 }
 
 /// What is shown of the newest decision.
@@ -135,8 +135,11 @@ impl Terminal {
             self.next_draw_s = now_s + REDRAW_S;
             let view = self.view(now_s);
             self.wipe()?;
-            self.lines = view.lines().count();
-            self.print(&view)
+            // The cursor rests on an empty line above the view: what others print there (a
+            // warning, liblsl) stays, and the next view is drawn below it.
+            self.print(&format!("\n{view}"))?;
+            self.drawn = true;
+            self.term.move_cursor_up(view.lines().count() + 1).map_err(failed)
         } else {
             self.next_draw_s = now_s + PRINT_S;
             self.print(&self.line(now_s))
@@ -144,8 +147,10 @@ impl Terminal {
     }
 
     fn wipe(&mut self) -> Result<()> {
-        let lines = std::mem::take(&mut self.lines);
-        self.term.clear_last_lines(lines).map_err(failed)
+        if std::mem::take(&mut self.drawn) {
+            self.term.clear_to_end_of_screen().map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn print(&self, text: &str) -> Result<()> {
@@ -202,10 +207,13 @@ impl Terminal {
             None => minutes(now_s - self.start_s),
         };
         let decoded = self.class(self.last.as_ref().map(|l| l.class));
-        let age = self.last.as_ref().map_or(0.0, |l| l.age_newest_s * 1e3);
+        let age = match &self.last {
+            Some(last) => format!("{:.1} ms", last.age_newest_s * 1e3),
+            None => "-".to_owned(),
+        };
         format!(
             "{time} | true {} | decoded {decoded} | accuracy {} | latency {} | age of newest sample \
-             {age:.1} ms | ledger {}",
+             {age} | ledger {}",
             self.class(self.score.truth()),
             self.accuracy(),
             self.latency_text(),
@@ -249,6 +257,9 @@ impl Terminal {
 
     fn latency_text(&self) -> String {
         let s = self.latency.engine();
+        if s.n == 0 {
+            return "no decision yet".into();
+        }
         format!(
             "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
             s.p50_us / 1e3,

@@ -1,7 +1,11 @@
 //! The newest samples of a stream, in memory that is taken once.
 //!
 //! In: samples, one at a time. Out: any stretch of them that is still held, as a window frame with
-//! its span and marks. A gap in the stream ends what is held: no stretch reaches across it.
+//! its span and marks. A gap in the stream ends what is held: no stretch reaches across it, unless
+//! the frame behind it is marked BRIDGE.
+//!
+//! A sample's place here is its index in the stream, less the samples that bridges passed over since
+//! the last gap. The span of a window tells the indices.
 
 use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Span};
@@ -17,11 +21,15 @@ pub struct History {
     /// Index of the first sample since the last gap, and of the one after the newest.
     begin: u64,
     end: u64,
+    /// How many samples were passed over by bridges since the last gap.
+    bridged: u64,
 }
 
 /// What is known of one sample besides its numbers.
 #[derive(Clone, Copy, Default)]
 struct Note {
+    /// Its index in the stream.
+    index: u64,
     time_s: f64,
     arrived_s: f64,
     bad: bool,
@@ -31,7 +39,7 @@ impl History {
     /// Room for the newest `rows` samples of `cols` channels.
     pub fn new(rows: usize, cols: usize) -> Self {
         let (data, notes) = (vec![0.0; rows * cols], vec![Note::default(); rows]);
-        Self { rows, cols, data, notes, begin: 0, end: 0 }
+        Self { rows, cols, data, notes, ..Self::default() }
     }
 
     /// Forgets all samples.
@@ -41,15 +49,17 @@ impl History {
 
     /// Whether the samples of `frame` follow on those held; true when none are.
     pub fn continues(&self, frame: &Frame) -> bool {
-        self.begin == self.end || (frame.span.first == self.end && !frame.flags.has(Flags::GAP))
+        let follows = frame.span.first == self.end + self.bridged && !frame.flags.has(Flags::GAP);
+        self.begin == self.end || follows || frame.flags.has(Flags::BRIDGE)
     }
 
     /// Adds row `r` of `frame`; the oldest sample makes room.
     pub fn push(&mut self, frame: &Frame, r: usize) {
+        let index = frame.span.first + r as u64;
         if self.begin == self.end {
-            self.begin = frame.span.first + r as u64;
-            self.end = self.begin;
+            (self.begin, self.end) = (index, index);
         }
+        self.bridged = index.saturating_sub(self.end);
         let slot = self.slot(self.end);
         self.data[slot * self.cols..(slot + 1) * self.cols].copy_from_slice(frame.row(r));
         let Span { first_s, last_s, arrived_s, .. } = frame.span;
@@ -57,7 +67,7 @@ impl History {
             true => last_s,
             false => first_s + (last_s - first_s) * r as f64 / (frame.rows - 1) as f64,
         };
-        self.notes[slot] = Note { time_s, arrived_s, bad: frame.flags.has(Flags::BAD) };
+        self.notes[slot] = Note { index, time_s, arrived_s, bad: frame.flags.has(Flags::BAD) };
         self.end += 1;
     }
 
@@ -118,11 +128,11 @@ impl History {
         if (first..=last).any(|i| self.notes[self.slot(i)].bad) {
             out.flags |= Flags::BAD;
         }
-        let newest = self.notes[self.slot(last)];
+        let (oldest, newest) = (self.notes[self.slot(first)], self.notes[self.slot(last)]);
         out.span = Span {
-            first,
-            last,
-            first_s: self.notes[self.slot(first)].time_s,
+            first: oldest.index,
+            last: newest.index,
+            first_s: oldest.time_s,
             last_s: newest.time_s,
             arrived_s: newest.arrived_s,
         };
@@ -201,6 +211,26 @@ mod tests {
         assert!(!history.continues(&flagged));
         history.clear();
         let frame = block(&spec, 70, 4);
+        assert!(history.continues(&frame));
+        history.push(&frame, 0);
+        assert_eq!((history.begin(), history.end()), (70, 71));
+    }
+
+    #[test]
+    fn a_bridge_joins_both_sides() {
+        let mut history = filled(10, 40, 64);
+        let mut frame = block(&spec(&["C3", "C4"], 100.0), 70, 4);
+        frame.flags = Flags::BRIDGE;
+        assert!(history.continues(&frame));
+        (0..4).for_each(|r| history.push(&frame, r));
+        assert!(history.continues(&block(&spec(&["C3", "C4"], 100.0), 74, 4)));
+        assert!(!history.continues(&block(&spec(&["C3", "C4"], 100.0), 68, 4)));
+        let mut out = spec(&["C3", "C4"], 100.0).frame();
+        history.copy(history.end() - 6, 6, &mut out);
+        assert_eq!((out.span.first, out.span.last), (62, 73));
+        assert_eq!(out.row(2), [700.0, 701.0]);
+        assert!((out.span.first_s - 100.62).abs() < 1e-9);
+        history.clear();
         assert!(history.continues(&frame));
         history.push(&frame, 0);
         assert_eq!((history.begin(), history.end()), (70, 71));

@@ -18,14 +18,14 @@ pub struct Inlet {
 #[allow(unsafe_code)]
 unsafe impl Send for Inlet {}
 
-/// One sample as liblsl hands it over.
+/// One sample as liblsl hands it over. 64-bit integers come as floats, converted by liblsl: where
+/// `long` has 64 bits, pulling them as such never returns (liblsl 1.13 calls itself for ever).
 enum Buffer {
     Float32(Vec<f32>),
     Double64(Vec<f64>),
     Int8(Vec<i8>),
     Int16(Vec<i16>),
     Int32(Vec<i32>),
-    Int64(Vec<i64>),
     Text(Vec<Vec<u8>>),
 }
 
@@ -61,11 +61,10 @@ impl Inlet {
         let n = facts.channel_count;
         let buffer = match facts.format {
             Format::Float32 => Buffer::Float32(vec![0.0; n]),
-            Format::Double64 => Buffer::Double64(vec![0.0; n]),
+            Format::Double64 | Format::Int64 => Buffer::Double64(vec![0.0; n]),
             Format::Int8 => Buffer::Int8(vec![0; n]),
             Format::Int16 => Buffer::Int16(vec![0; n]),
             Format::Int32 => Buffer::Int32(vec![0; n]),
-            Format::Int64 => Buffer::Int64(vec![0; n]),
             Format::String => Buffer::Text(vec![Vec::new(); n]),
         };
         Ok(Some((Self { inlet, buffer }, facts)))
@@ -91,7 +90,6 @@ impl Inlet {
             Buffer::Int8(b) => inlet.pull_sample_buf(b, wait_s),
             Buffer::Int16(b) => inlet.pull_sample_buf(b, wait_s),
             Buffer::Int32(b) => inlet.pull_sample_buf(b, wait_s),
-            Buffer::Int64(b) => inlet.pull_sample_buf(b, wait_s),
             Buffer::Text(b) => inlet.pull_sample_buf(b, wait_s),
         };
         match pulled {
@@ -110,7 +108,6 @@ impl Inlet {
             Buffer::Int8(b) => out.extend(b.iter().map(|v| f64::from(*v))),
             Buffer::Int16(b) => out.extend(b.iter().map(|v| f64::from(*v))),
             Buffer::Int32(b) => out.extend(b.iter().map(|v| f64::from(*v))),
-            Buffer::Int64(b) => out.extend(b.iter().map(|v| *v as f64)),
             Buffer::Text(b) => out.extend(b.iter().map(|_| f64::NAN)),
         }
     }
@@ -126,7 +123,6 @@ impl Inlet {
             Buffer::Int8(b) => first(b),
             Buffer::Int16(b) => first(b),
             Buffer::Int32(b) => first(b),
-            Buffer::Int64(b) => first(b),
             Buffer::Text(b) => String::from_utf8_lossy(b.first().map_or(&[], |v| v)).into_owned(),
         }
     }

@@ -1,0 +1,335 @@
+//! What every source and every sink owes, tried on every kind of both lists, and what the engine
+//! does when one of them is slow. A new kind is tested without a change here.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/lab.rs"]
+mod lab;
+
+use lab::{CHANNELS, Lab, until};
+use saltatory::control::list;
+use saltatory::engine::intake::Intake;
+use saltatory::engine::outlet::Outlet;
+use saltatory::engine::tap::Tap;
+use saltatory::error::Result;
+use saltatory::frame::{Channel, Flags, Frame, Payload, Span, Spec};
+use saltatory::kind::Kind;
+use saltatory::ledger::{Cause, Counters};
+use saltatory::ring::{Doorbell, ring};
+use saltatory::sinks::{self, Delivery, RunFacts, Sink};
+use saltatory::sources::{self, Read, Source, Speed};
+use saltatory::wire::lsl;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+#[test]
+fn every_kind_is_listed_with_help_and_its_example_parses() {
+    let listed = list::entries(None);
+    let check = |family: &str, name: &str, example: Result<serde_json::Value>, unknown: bool| {
+        let entry = listed.iter().find(|e| (e.family, e.kind) == (family, name));
+        let entry = entry.unwrap_or_else(|| panic!("the {family} {name} is not listed"));
+        assert!(!entry.summary.is_empty(), "{name} has no summary");
+        let settings = example.unwrap_or_else(|e| panic!("{name}: {e}"));
+        for setting in &entry.settings {
+            assert!(!setting.help.is_empty(), "{name}: `{}` has no help", setting.key);
+            assert!(settings.get(&setting.key).is_some(), "{name}: `{}` not shown", setting.key);
+        }
+        assert!(!unknown, "{name} takes an unknown key");
+    };
+    let wrong = |example: &str| format!("no_such_key = 1\n{example}");
+    for kind in sources::KINDS {
+        let unknown = kind.from_toml(&wrong(kind.example)).is_ok();
+        check("source", kind.name, kind.from_toml(kind.example).map(|b| b.settings), unknown);
+    }
+    for kind in sinks::KINDS {
+        let unknown = kind.from_toml(&wrong(kind.example)).is_ok();
+        check("sink", kind.name, kind.from_toml(kind.example).map(|b| b.settings), unknown);
+    }
+}
+
+#[test]
+fn sources_deliver_what_they_promise_to_everyone_and_end_once() {
+    let _lab = Lab::joined();
+    for kind in sources::KINDS {
+        let name = kind.name;
+        // The device that a live source listens to; the source ends as soon as it is gone.
+        let mut device = (name == "lsl").then(Device::start);
+        let live = device.is_some();
+        let rest = if live { "recover_s = 0.0\n" } else { "" };
+        let settings = format!("{}{rest}", kind.example);
+        let open = || {
+            let mut source = kind.from_toml(&settings).unwrap().unit;
+            let spec = source.open(Counters::new(name)).unwrap();
+            source.set_speed(Speed::Times(1.0));
+            assert!(!source.offline(), "{name}");
+            source.set_speed(Speed::Max);
+            assert_eq!(source.offline(), !live, "{name}: only live sources have their own pace");
+            source.start(0.0);
+            (source, spec)
+        };
+        let pair = [open(), open()];
+        assert_eq!(pair[0].1, pair[1].1, "{name}");
+        let mut streams = Vec::new();
+        for (mut source, spec) in pair {
+            let mut blocks = Vec::new();
+            let mut block = spec.frame();
+            loop {
+                match source.read(&mut block).unwrap() {
+                    Read::Filled => blocks.push(block.clone()),
+                    Read::Idle => {}
+                    Read::End => break,
+                }
+                if blocks.len() >= 20 && streams.len() == 1 {
+                    device.take();
+                }
+                if live && streams.is_empty() && blocks.len() >= 20 {
+                    break;
+                }
+            }
+            check(name, &spec, &blocks);
+            if device.is_none() {
+                assert_eq!(source.read(&mut block).unwrap(), Read::End, "{name}: ends twice");
+            }
+            streams.push(blocks);
+        }
+        if !live {
+            assert!(streams[0] == streams[1], "{name}: the second differs from the first");
+        }
+    }
+}
+
+/// Blocks of consecutive samples, of the promised shape.
+fn check(name: &str, spec: &Spec, blocks: &[Frame]) {
+    assert_eq!(spec.payload, Payload::Samples, "{name}");
+    assert_eq!(spec.channels.len(), spec.cols, "{name}");
+    assert!(!blocks.is_empty(), "{name} delivers nothing");
+    let mut next = blocks[0].span.first;
+    let mut last_s = f64::NEG_INFINITY;
+    for block in blocks {
+        assert!((1..=spec.rows).contains(&block.rows), "{name}: {} rows", block.rows);
+        assert_eq!((block.cols, block.data.len()), (spec.cols, block.rows * spec.cols), "{name}");
+        let Span { first, last, first_s, .. } = block.span;
+        assert_eq!((first, last), (next, next + block.rows as u64 - 1), "{name}");
+        assert!(last_s < first_s && first_s <= block.span.last_s, "{name}: {:?}", block.span);
+        next = last + 1;
+        last_s = block.span.last_s;
+    }
+}
+
+/// An LSL stream of type EEG, until it is dropped.
+struct Device {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Device {
+    fn start() -> Self {
+        let channels: Vec<Channel> = CHANNELS.iter().map(|c| Channel::named(*c)).collect();
+        let mut outlet =
+            lsl::Outlet::open("cap", "EEG", "cap", &channels, 160.0, lsl::Wire::Double64, &[])
+                .unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let start_s = saltatory::clock::now_s();
+            for i in 0_u32.. {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let stamp_s = start_s + f64::from(i) / 160.0;
+                outlet.push_exact(&vec![f64::from(i); CHANNELS.len()], stamp_s, true).unwrap();
+                std::thread::sleep(Duration::from_millis(6));
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn a_full_inbox_drops_live_blocks_and_makes_offline_sources_wait() {
+    for offline in [false, true] {
+        let (blocks, to_come) = mpsc::channel();
+        let spec = Spec::samples(vec![Channel::named("C3")], 100.0, 5);
+        let (producer, mut lane) = ring((0..4).map(|_| spec.frame()).collect());
+        let counters = Counters::new("eeg");
+        let stop = Arc::new(AtomicBool::new(false));
+        let intake = Intake {
+            id: "eeg".into(),
+            source: Box::new(Given { to_come, offline }),
+            spec: spec.clone(),
+            ring: producer,
+            bell: Doorbell::default(),
+            counters: counters.clone(),
+            stop: stop.clone(),
+            failed: Arc::new(AtomicBool::new(false)),
+        };
+        let intake = intake.start().unwrap();
+        // Six blocks for four places; the seventh comes when the lane has taken one.
+        (0..6).for_each(|i| blocks.send(i).unwrap());
+        let taken_in = if offline { 25 } else { 30 };
+        until("the blocks", || counters.page().taken_in == taken_in);
+        until("the drops", || offline || counters.get(Cause::Drop) == 10);
+        let mut seen = Vec::new();
+        let mut take = |lane: &mut saltatory::ring::Consumer<Frame>| {
+            until("a block", || lane.waiting() > 0);
+            let (first, flags) = lane.pop_with(|f| (f.span.first, f.flags)).unwrap();
+            seen.push((first, flags.has(Flags::GAP)));
+            flags.has(Flags::END)
+        };
+        take(&mut lane);
+        blocks.send(6).unwrap();
+        drop(blocks);
+        while !take(&mut lane) {}
+        intake.join().unwrap().unwrap();
+        seen.pop();
+        let want: &[(u64, bool)] = match offline {
+            true => &[
+                (0, false),
+                (5, false),
+                (10, false),
+                (15, false),
+                (20, false),
+                (25, false),
+                (30, false),
+            ],
+            false => &[(0, false), (5, false), (10, false), (15, false), (30, true)],
+        };
+        assert_eq!(seen, want, "offline: {offline}");
+        let page = counters.page();
+        let dropped = if offline { 0 } else { 10 };
+        assert_eq!((page.taken_in, page.passed_on), (35, 35 - dropped), "offline: {offline}");
+        assert_eq!(counters.get(Cause::Drop), dropped, "offline: {offline}");
+    }
+}
+
+/// Delivers blocks of five samples, each when its number comes.
+struct Given {
+    to_come: mpsc::Receiver<u64>,
+    offline: bool,
+}
+
+impl Source for Given {
+    fn open(&mut self, _: Arc<Counters>) -> Result<Spec> {
+        unreachable!("the intake gets an open source")
+    }
+
+    fn read(&mut self, block: &mut Frame) -> Result<Read> {
+        let Ok(i) = self.to_come.recv() else { return Ok(Read::End) };
+        block.resize(5, 1);
+        let (first, last) = (5 * i, 5 * i + 4);
+        let [first_s, last_s] = [first, last].map(|n| n as f64 / 100.0);
+        block.span = Span { first, last, first_s, last_s, arrived_s: last_s };
+        Ok(Read::Filled)
+    }
+
+    fn offline(&self) -> bool {
+        self.offline
+    }
+}
+
+/// A sink of `kind`, made from its example with a file and a port of its own.
+fn sink(kind: &Kind<dyn Sink>, lab: &Lab) -> Box<dyn Sink> {
+    let example = kind.example.replace("decisions.jsonl", &lab.arg("decisions.jsonl"));
+    kind.from_toml(&example.replace(":8765", ":0")).unwrap().unit
+}
+
+fn scores() -> Spec {
+    Spec {
+        payload: Payload::Scores,
+        rows: 1,
+        cols: 2,
+        rate_hz: 160.0,
+        channels: Vec::new(),
+        classes: vec!["left".into(), "right".into()],
+    }
+}
+
+#[test]
+fn sinks_take_scores_and_nothing_else() {
+    let lab = Lab::new();
+    for kind in sinks::KINDS {
+        let samples = Spec::samples(vec![Channel::named("C3")], 160.0, 4);
+        let opened = sink(kind, &lab).open(&[samples], &RunFacts::default());
+        assert!(opened.is_err(), "{} takes samples for decisions", kind.name);
+    }
+}
+
+#[test]
+fn a_slow_sink_loses_live_decisions_and_makes_offline_runs_wait() {
+    let lab = Lab::joined();
+    for kind in sinks::KINDS {
+        // The second round opens the same file, port and streams again.
+        for patient in [false, true] {
+            let (name, spec) = (kind.name, scores());
+            let gate = Arc::new(Barrier::new(2));
+            let mut unit = Box::new(Slow { sink: sink(kind, &lab), gate: Some(gate.clone()) });
+            unit.open(std::slice::from_ref(&spec), &RunFacts::default()).unwrap();
+            let (counters, bell) = (Counters::new(name), Doorbell::default());
+            let (mut tap, flow) = Tap::new(&spec, 0, 8, bell.clone(), 0, counters.clone(), patient);
+            let outlet = Outlet {
+                id: name.into(),
+                sink: unit,
+                flows: vec![flow],
+                bell,
+                counters: counters.clone(),
+            };
+            let outlet = outlet.start().unwrap();
+            let lane = std::thread::spawn(move || {
+                let mut frame = spec.frame();
+                for i in 0..20 {
+                    frame.resize(1, 2);
+                    frame.data.copy_from_slice(&[0.25, 0.75]);
+                    frame.span.last = i;
+                    tap.offer(&frame, &[]);
+                }
+                tap
+            });
+            // The first decision is still being written when there is no more room.
+            until("a full ring", || counters.page().taken_in == if patient { 8 } else { 20 });
+            gate.wait();
+            lane.join().unwrap().end();
+            outlet.join().unwrap().unwrap_or_else(|e| panic!("{name}: {e}"));
+            let page = counters.page();
+            let dropped = if patient { 0 } else { 12 };
+            assert_eq!((page.taken_in, page.passed_on), (20, 20 - dropped), "{name}");
+            assert_eq!(counters.get(Cause::Drop), dropped, "{name}");
+        }
+    }
+    let written = lab.read("decisions.jsonl");
+    assert_eq!(written.matches("\"label\":\"right\"").count(), 28, "nothing is overwritten");
+}
+
+/// A sink that writes its first decision only when the gate opens.
+struct Slow {
+    sink: Box<dyn Sink>,
+    gate: Option<Arc<Barrier>>,
+}
+
+impl Sink for Slow {
+    fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
+        self.sink.open(inputs, run)
+    }
+
+    fn write(&mut self, delivery: &Delivery) -> Result<()> {
+        if let Some(gate) = self.gate.take() {
+            gate.wait();
+        }
+        self.sink.write(delivery)
+    }
+
+    fn idle(&mut self) -> Result<()> {
+        self.sink.idle()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.sink.close()
+    }
+}
