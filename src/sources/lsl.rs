@@ -170,13 +170,12 @@ impl Source for Lsl {
             link.read_samples(block, &self.ledger)?
         };
         if link.inlet.is_none() {
-            let n = link.timeline.nominal_period_s();
-            let text = format!("the sender of `{}` is gone", link.facts.name);
-            tracing::warn!(
-                period_s = n,
-                "{text}; waiting up to {} s for it",
-                self.settings.recover_s
-            );
+            let (name, wait_s) = (&link.facts.name, self.settings.recover_s);
+            if wait_s > 0.0 {
+                tracing::warn!("the sender of `{name}` is gone; waiting up to {wait_s} s for it");
+            } else {
+                tracing::info!("the sender of `{name}` is gone, which ends this source");
+            }
         }
         Ok(read)
     }
