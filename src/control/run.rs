@@ -395,6 +395,9 @@ fn summary(report: &Report) -> String {
         }
     }
     let ledger = if lost.is_empty() { "clean".to_owned() } else { lost.join("; ") };
+    if engine.n == 0 {
+        return format!("no decisions; ledger {ledger}");
+    }
     format!(
         "{} decisions; arrival to decision p50 {}, p99 {}, max {}; ledger {ledger}",
         engine.n,
