@@ -37,6 +37,13 @@ impl Error {
         Self { kind, message: message.into(), key: None }
     }
 
+    /// Names the setting that is to blame.
+    #[must_use]
+    pub fn blaming(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
     /// A wrong config, option or setting.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, message)
@@ -44,7 +51,7 @@ impl Error {
 
     /// The value of the setting `key` is wrong; the config layer adds file, line and column.
     pub fn setting(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: Some(key.into()), ..Self::config(message) }
+        Self::config(message).blaming(key)
     }
 
     /// An unreadable or corrupt file.

@@ -1,15 +1,13 @@
 //! The command line: arguments to library calls, errors to text and exit codes.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use saltatory::control::{self, list::Family};
-use saltatory::error::{Error, Result};
+use saltatory::control::{self, list::Family, stop::Stop};
+use saltatory::error::Result;
 use saltatory::fit::Protocol;
 use saltatory::sources::Speed;
 use saltatory::{config, wire};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Real-time brain-computer interface streaming: live EEG in, decisions out, with the age of the
 /// data they rest on.
@@ -161,14 +159,14 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Run { config, for_s, sets, speed, report, json } => {
             let config = config::load(&config, &sets)?;
             let options = control::run::Options { for_s, speed, keep_decisions: report.is_some() };
-            control::run::command(config, &options, report.as_deref(), json, &stop_on_signal()?)
+            control::run::command(config, &options, report.as_deref(), json, &Stop::on_signal()?)
         }
         Command::Check { config, sets, json } => {
             control::check::check(config::load(&config, &sets)?, json)
         }
         Command::Play { recording, speed, repeat, name, wait, chunk } => {
             let options = control::play::Options { speed, repeat, name, wait, chunk };
-            control::play::play(&recording, &options, &stop_on_signal()?)
+            control::play::play(&recording, &options, &Stop::on_signal()?)
         }
         Command::Fit { config, recordings, out, report, sets, json } => {
             control::fit::fit(&config, &sets, &recordings, &out, report.as_deref(), json)
@@ -186,20 +184,6 @@ fn dispatch(command: Command) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// A flag that the first Ctrl-C sets, so that everything ends in good order; the second ends the
-/// process at once.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .map_err(|e| Error::run(format!("cannot listen to Ctrl-C: {e}")))?;
-    Ok(stop)
 }
 
 fn log_to_stderr(verbose: u8) {

@@ -12,7 +12,6 @@ use saltatory::math::simulator::{Config, Simulator};
 use saltatory::sources::{self, Read, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 const RATE_HZ: f64 = 160.0;
 const SAMPLES: usize = 1920;
@@ -148,7 +147,7 @@ fn decided_as_offline(lab: &Lab, format: &str, live: &Report) {
     config.sources[0].unit = Box::new(Given { samples: samples(format), row: 0 });
     config.sources[1].unit = Box::new(Silent);
     let options = saltatory::control::run::Options { keep_decisions: true, ..Default::default() };
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = saltatory::control::stop::Stop::default();
     let offline = saltatory::control::run::run(config, &options, &stop).unwrap();
     let offline = Report::parse(&serde_json::to_string(&offline).unwrap());
     for (live, offline) in live.verdicts.iter().zip(&offline.verdicts) {

@@ -7,10 +7,10 @@ mod lab;
 
 use lab::Lab;
 use saltatory::control::run::{Options, run};
+use saltatory::control::stop::Stop;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 const RUN_S: f64 = 32.0;
@@ -126,7 +126,7 @@ fn a_live_lane_does_not_use_the_heap() {
         assert!(lane().is_some(), "the lane ended while it was watched");
     });
     let options = Options { for_s: Some(RUN_S), ..Default::default() };
-    let report = run(config, &options, &Arc::new(AtomicBool::new(false))).unwrap();
+    let report = run(config, &options, &Stop::default()).unwrap();
     watch.join().unwrap();
     let uses = USES.load(Ordering::Relaxed);
     play.kill();

@@ -1,5 +1,6 @@
 //! `saltatory play`: publishes a recording as LSL streams, as the device did once.
 
+use super::stop::Stop;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::formats::Stream;
@@ -8,8 +9,6 @@ use crate::ledger::Counters;
 use crate::sources::Speed;
 use crate::sources::recording::{self, Player};
 use crate::wire::lsl::{Outlet, Wire};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How to play.
@@ -42,9 +41,10 @@ struct Voice {
     chunk: usize,
 }
 
-/// Plays `recording` until its end or until `stop` is set.
-pub fn play(recording: &str, options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
+/// Plays `recording` until its end or until `stop` is asked for.
+pub fn play(recording: &str, options: &Options, stop: &Stop) -> Result<()> {
     let loaded = recording::load(recording)?;
+    stop.listen();
     for warning in &loaded.warnings {
         tracing::warn!("{recording}: {warning}");
     }
@@ -62,7 +62,7 @@ pub fn play(recording: &str, options: &Options, stop: &Arc<AtomicBool>) -> Resul
     if options.wait {
         eprintln!("waiting for a listener on every stream");
         while !voices.iter().all(|v| v.outlet.has_listener()) {
-            if stop.load(Ordering::Relaxed) {
+            if stop.asked() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -70,7 +70,7 @@ pub fn play(recording: &str, options: &Options, stop: &Arc<AtomicBool>) -> Resul
     }
     loop {
         perform(&mut voices, options, stop)?;
-        if !options.repeat || stop.load(Ordering::Relaxed) {
+        if !options.repeat || stop.asked() {
             break;
         }
         voices.iter_mut().for_each(|v| v.player.rewind());
@@ -107,7 +107,7 @@ fn voice(stream: Stream, options: &Options) -> Result<Option<Voice>> {
 }
 
 /// Plays every stream once, from its start to its end.
-fn perform(voices: &mut [Voice], options: &Options, stop: &AtomicBool) -> Result<()> {
+fn perform(voices: &mut [Voice], options: &Options, stop: &Stop) -> Result<()> {
     let ledger = Counters::new("play");
     let first_s = voices.iter().filter_map(|v| v.player.first_s()).fold(f64::INFINITY, f64::min);
     let start_s = clock::now_s() + 0.05;
@@ -115,7 +115,7 @@ fn perform(voices: &mut [Voice], options: &Options, stop: &AtomicBool) -> Result
         voice.player.shift(start_s - first_s);
         voice.load(&ledger);
     }
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.asked() {
         // The chunk that is due first goes first.
         let due = |v: &Voice| if v.loaded { v.due_s() } else { f64::INFINITY };
         let Some(next) = voices.iter_mut().min_by(|a, b| due(a).total_cmp(&due(b))) else { break };

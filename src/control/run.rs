@@ -1,5 +1,6 @@
 //! `saltatory run`: makes the graph of a config live, watches it, and tells how it went.
 
+use super::stop::Stop;
 use crate::clock;
 use crate::config::{Config, Node, Unit, spec_of, within};
 use crate::engine::intake::Intake;
@@ -53,10 +54,11 @@ pub struct Report {
     pub ledger: Vec<Page>,
 }
 
-/// Runs `config` until its sources end, the time is over, or `stop` is set.
-pub fn run(mut config: Config, options: &Options, stop: &Arc<AtomicBool>) -> Result<Report> {
+/// Runs `config` until its sources end, the time is over, or `stop` is asked for.
+pub fn run(mut config: Config, options: &Options, stop: &Stop) -> Result<Report> {
     let mut ledger = Ledger::default();
     let (sources, counters) = open_sources(&mut config, options, &mut ledger)?;
+    stop.listen();
     let model = load_model(&config)?;
     let stages = config.prepare(&sources, model.as_ref())?;
     let offline = config.sources.iter().all(|s| s.unit.offline());
@@ -273,7 +275,7 @@ fn start(
 impl Threads {
     /// Waits for the end and takes the threads down in the order of the data, so that everything
     /// that came in is still decided and written.
-    fn watch(self, for_s: Option<f64>, stop: &AtomicBool) -> Result<()> {
+    fn watch(self, for_s: Option<f64>, stop: &Stop) -> Result<()> {
         let end_s = for_s.map(|s| clock::now_s() + s);
         let alive =
             |(intake, keeps_alive): &(JoinHandle<_>, bool)| *keeps_alive && !intake.is_finished();
@@ -282,7 +284,7 @@ impl Threads {
             let broken = self.failed.load(Ordering::Relaxed)
                 || self.lane.is_finished()
                 || self.outlets.iter().any(JoinHandle::is_finished);
-            if stop.load(Ordering::Relaxed) {
+            if stop.asked() {
                 eprintln!("ending in good order; press Ctrl-C again to end at once");
                 break;
             }
@@ -358,7 +360,7 @@ pub fn command(
     options: &Options,
     report_to: Option<&Path>,
     json: bool,
-    stop: &Arc<AtomicBool>,
+    stop: &Stop,
 ) -> Result<()> {
     let shown = config.sinks.iter().any(|s| s.kind == "terminal");
     let report = run(config, options, stop)?;
@@ -393,6 +395,9 @@ fn summary(report: &Report) -> String {
         }
     }
     let ledger = if lost.is_empty() { "clean".to_owned() } else { lost.join("; ") };
+    if engine.n == 0 {
+        return format!("no decisions; ledger {ledger}");
+    }
     format!(
         "{} decisions; arrival to decision p50 {}, p99 {}, max {}; ledger {ledger}",
         engine.n,

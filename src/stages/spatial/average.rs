@@ -41,7 +41,7 @@ struct Average {
 impl Stage for Average {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let spec = single(inputs, &[Payload::Samples])?;
-        let exclude = find(&self.settings.exclude, &spec.channels)?;
+        let exclude = find("exclude", &self.settings.exclude, &spec.channels)?;
         self.among = (0..spec.cols).filter(|i| !exclude.contains(i)).collect();
         self.cols = spec.cols;
         if self.among.len() < 2 {

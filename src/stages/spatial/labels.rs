@@ -4,8 +4,8 @@ use crate::error::{Error, Result, nearest};
 use crate::frame::Channel;
 
 /// The channels that the patterns name, pattern by pattern and in the stream's order within one,
-/// each once. A pattern that names none is an error.
-pub fn find(patterns: &[String], channels: &[Channel]) -> Result<Vec<usize>> {
+/// each once. A pattern that names none is an error of the setting `key`.
+pub fn find(key: &str, patterns: &[String], channels: &[Channel]) -> Result<Vec<usize>> {
     let mut found = Vec::new();
     for pattern in patterns {
         let lower: Vec<char> = pattern.to_lowercase().chars().collect();
@@ -16,7 +16,7 @@ pub fn find(patterns: &[String], channels: &[Channel]) -> Result<Vec<usize>> {
             })
             .collect();
         if hits.is_empty() {
-            return Err(unknown(pattern, channels));
+            return Err(unknown(pattern, channels).blaming(key));
         }
         for hit in hits {
             if !found.contains(&hit) {
@@ -57,7 +57,7 @@ mod tests {
     fn labels(patterns: &[&str]) -> Result<String> {
         let patterns: Vec<_> = patterns.iter().map(|p| p.to_string()).collect();
         let all = channels();
-        let found = find(&patterns, &all)?;
+        let found = find("channels", &patterns, &all)?;
         Ok(found.iter().map(|&i| all[i].label.as_str()).collect::<Vec<_>>().join(" "))
     }
 

@@ -43,8 +43,8 @@ struct Pick {
 impl Stage for Pick {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let spec = single(inputs, &[Payload::Samples])?;
-        let exclude = find(&self.settings.exclude, &spec.channels)?;
-        self.from = find(&self.settings.channels, &spec.channels)?;
+        let exclude = find("exclude", &self.settings.exclude, &spec.channels)?;
+        self.from = find("channels", &self.settings.channels, &spec.channels)?;
         self.from.retain(|i| !exclude.contains(i));
         if self.from.is_empty() {
             return Err(Error::setting("exclude", "exclude leaves no channel"));

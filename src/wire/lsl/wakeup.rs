@@ -5,7 +5,8 @@
 //! than 1 ms at worst, twice on the way from sample to decision, and a thousand wake-ups a second
 //! for each. (liblsl 1.14 and later wait on a condition variable.) The linker puts the two functions
 //! here in place of its own (`--wrap`, see `build.rs`); the queue itself stays liblsl's. Where that
-//! is not done, nothing refers to them and liblsl works as it always did.
+//! is not done, nothing refers to them and liblsl works as it always did. On Linux every program that
+//! links this library needs those linker arguments; `fuzz/Cargo.toml` shows how another crate gets them.
 
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)]
