@@ -19,10 +19,10 @@ pub struct Latency {
 pub struct Times<'a> {
     /// From the arrival of the newest sample in this process to the decision, in seconds.
     pub engine_s: f64,
-    /// Age of the newest sample, in seconds.
-    pub age_newest_s: f64,
-    /// Age of the oldest sample, in seconds.
-    pub age_oldest_s: f64,
+    /// Age of the newest sample, in seconds, where samples have an age.
+    pub age_newest_s: Option<f64>,
+    /// Age of the oldest sample, in seconds, where samples have an age.
+    pub age_oldest_s: Option<f64>,
     /// Nanoseconds in each stage.
     pub stage_ns: &'a [u64],
 }
@@ -73,7 +73,7 @@ impl Latency {
 
     /// Adds one decision.
     pub fn record(&mut self, decision: Times<'_>) {
-        record_s(&mut self.engine, decision.engine_s);
+        record_s(&mut self.engine, Some(decision.engine_s));
         record_s(&mut self.age_newest, decision.age_newest_s);
         record_s(&mut self.age_oldest, decision.age_oldest_s);
         for ((_, histogram), ns) in self.stages.iter_mut().zip(decision.stage_ns) {
@@ -106,7 +106,8 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("the bounds are valid")
 }
 
-fn record_s(histogram: &mut Histogram<u64>, seconds: f64) {
+fn record_s(histogram: &mut Histogram<u64>, seconds: Option<f64>) {
+    let Some(seconds) = seconds else { return };
     // A float to integer cast saturates; a negative age (a sender ahead of its clock) counts as 1.
     histogram.saturating_record(((seconds * 1e9) as u64).clamp(1, LONGEST_NS));
 }

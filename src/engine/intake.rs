@@ -1,6 +1,7 @@
 //! The intake: one thread per source that reads blocks, repairs what would poison the filters,
 //! counts it, and puts the blocks into the lane's inbox.
 
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
@@ -57,7 +58,7 @@ impl Intake {
             match self.source.read(&mut block)? {
                 Read::Idle => continue,
                 Read::End => break,
-                Read::Filled => {}
+                Read::Filled => block.span.arrived_s = clock::now_s(),
             }
             self.counters.take_in(guard.admit(&mut block, &self.counters));
             if !self.send(&block) {

@@ -29,7 +29,8 @@ impl Tap {
         counters: Arc<Counters>,
         patient: bool,
     ) -> (Self, Consumer<Delivery>) {
-        let items = (0..capacity).map(|_| Delivery::with_room(spec, stages)).collect();
+        let item = || Delivery { live: !patient, ..Delivery::with_room(spec, stages) };
+        let items = (0..capacity).map(|_| item()).collect();
         let (producer, consumer) = ring(items);
         (Self { ring: producer, bell, input, counters, patient }, consumer)
     }

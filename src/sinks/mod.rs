@@ -54,12 +54,15 @@ pub struct Delivery {
     pub emitted_s: f64,
     /// Nanoseconds in each stage while the newest block was worked on.
     pub stage_ns: Vec<u64>,
+    /// Whether samples come at the pace of a clock. When a recording is run as fast as the machine
+    /// can, their times are those of the recording, and ages mean nothing.
+    pub live: bool,
 }
 
 impl Delivery {
     /// An empty delivery with room for the largest frame of `spec`.
     pub fn with_room(spec: &Spec, stages: usize) -> Self {
-        Self { frame: spec.frame(), emitted_s: 0.0, stage_ns: vec![0; stages] }
+        Self { frame: spec.frame(), emitted_s: 0.0, stage_ns: vec![0; stages], live: true }
     }
 
     /// From the arrival of the newest sample in this process to the end of the pipeline.
@@ -67,14 +70,14 @@ impl Delivery {
         self.emitted_s - self.frame.span.arrived_s
     }
 
-    /// Age of the newest sample.
-    pub fn age_newest_s(&self) -> f64 {
-        self.emitted_s - self.frame.span.last_s
+    /// Age of the newest sample, where samples have an age.
+    pub fn age_newest_s(&self) -> Option<f64> {
+        self.live.then_some(self.emitted_s - self.frame.span.last_s)
     }
 
-    /// Age of the oldest sample.
-    pub fn age_oldest_s(&self) -> f64 {
-        self.emitted_s - self.frame.span.first_s
+    /// Age of the oldest sample, where samples have an age.
+    pub fn age_oldest_s(&self) -> Option<f64> {
+        self.live.then_some(self.emitted_s - self.frame.span.first_s)
     }
 
     /// How long it took.
@@ -109,10 +112,10 @@ pub struct Decision {
     pub last_sample: u64,
     /// Time of the newest sample, seconds on the LSL clock.
     pub time_s: f64,
-    /// Age of the newest sample at emission, milliseconds.
-    pub age_newest_ms: f64,
-    /// Age of the oldest sample at emission, milliseconds.
-    pub age_oldest_ms: f64,
+    /// Age of the newest sample at emission, milliseconds; null where samples have no age.
+    pub age_newest_ms: Option<f64>,
+    /// Age of the oldest sample at emission, milliseconds; null where samples have no age.
+    pub age_oldest_ms: Option<f64>,
     /// From arrival of the newest sample in the engine to emission, microseconds.
     pub engine_us: f64,
     /// Time in each stage, microseconds.
@@ -137,8 +140,8 @@ impl Decision {
             first_sample: frame.span.first,
             last_sample: frame.span.last,
             time_s: frame.span.last_s,
-            age_newest_ms: delivery.age_newest_s() * 1e3,
-            age_oldest_ms: delivery.age_oldest_s() * 1e3,
+            age_newest_ms: delivery.age_newest_s().map(|s| s * 1e3),
+            age_oldest_ms: delivery.age_oldest_s().map(|s| s * 1e3),
             engine_us: delivery.engine_s() * 1e6,
             stages_us: stages
                 .iter()

@@ -266,7 +266,6 @@ impl Link {
             inlet.numbers(&mut block.data);
             self.append(block, next);
         }
-        block.span.arrived_s = clock::now_s();
         Ok(if block.rows > 0 { Read::Filled } else { Read::Idle })
     }
 
@@ -327,7 +326,7 @@ impl Link {
             ledger.note(Cause::Restart, 1, self.markers, "the sender is back");
         }
         let text = inlet.text();
-        set_marker(block, &text, self.markers, stamp_s + self.offset_s, clock::now_s(), ledger);
+        set_marker(block, &text, self.markers, stamp_s + self.offset_s, ledger);
         self.markers += 1;
         Ok(Read::Filled)
     }

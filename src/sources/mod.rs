@@ -23,7 +23,7 @@ pub trait Source: Send {
     /// The run begins now: recorded and simulated sources put their time zero at `at_s`.
     fn start(&mut self, _at_s: f64) {}
 
-    /// Fills `block` with the next samples or the next marker. Returns [`Read::Idle`] at least
+    /// Fills `block` with the next samples or the next marker; the engine stamps the arrival. Returns [`Read::Idle`] at least
     /// every 100 ms when nothing comes, so that the engine can stop it. Missing samples keep their
     /// indices: the next block starts that much higher, and the engine flags it GAP. A break of
     /// unknown length is flagged by the source itself.
@@ -105,14 +105,7 @@ impl schemars::JsonSchema for Speed {
 }
 
 /// Makes `block` the marker `text`; one that is too long for a frame is cut and counted.
-fn set_marker(
-    block: &mut Frame,
-    text: &str,
-    index: u64,
-    time_s: f64,
-    arrived_s: f64,
-    ledger: &Counters,
-) {
+fn set_marker(block: &mut Frame, text: &str, index: u64, time_s: f64, ledger: &Counters) {
     let end = text.floor_char_boundary(MAX_MARKER_BYTES);
     if end < text.len() {
         ledger.note(
@@ -124,7 +117,7 @@ fn set_marker(
     }
     block.text.clear();
     block.text.push_str(&text[..end]);
-    block.span = Span { first: index, last: index, first_s: time_s, last_s: time_s, arrived_s };
+    block.span = Span { first: index, last: index, first_s: time_s, last_s: time_s, ..block.span };
 }
 
 /// Every kind of source.

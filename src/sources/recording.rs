@@ -125,7 +125,7 @@ impl Player {
             Tape::Markers { markers, next } => {
                 let Some(marker) = markers.get(*next) else { return false };
                 let time_s = marker.time_s + shift_s;
-                set_marker(block, &marker.text, *next as u64, time_s, time_s, ledger);
+                set_marker(block, &marker.text, *next as u64, time_s, ledger);
                 *next += 1;
                 true
             }
@@ -142,7 +142,6 @@ impl Player {
                 block.span.last = block.span.first + rows as u64 - 1;
                 block.span.first_s = samples.time_s(*row, *rate_hz) + shift_s;
                 block.span.last_s = samples.time_s(*row + rows - 1, *rate_hz) + shift_s;
-                block.span.arrived_s = block.span.last_s;
                 *row += rows;
                 if *row == end {
                     *segment += 1;

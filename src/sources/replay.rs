@@ -104,6 +104,5 @@ pub fn pace(block: &mut Frame, start_s: f64, speed: Speed) {
         }
         block.span.first_s = start_s + block.span.first_s / times;
         block.span.last_s = start_s + block.span.last_s / times;
-        block.span.arrived_s = clock::now_s();
     }
 }

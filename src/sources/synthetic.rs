@@ -189,7 +189,6 @@ impl Synthetic {
         block.span.last = first + rows as u64 - 1;
         block.span.first_s = first as f64 / rate_hz;
         block.span.last_s = block.span.last as f64 / rate_hz;
-        block.span.arrived_s = block.span.last_s;
         pace(block, self.start_s, self.speed);
         Read::Filled
     }
@@ -212,7 +211,7 @@ impl Synthetic {
             }
         }
         let Some(cue) = self.cues.pop() else { return Read::Idle };
-        set_marker(block, &cue.text, self.markers, cue.time_s, cue.time_s, &self.ledger);
+        set_marker(block, &cue.text, self.markers, cue.time_s, &self.ledger);
         self.markers += 1;
         pace(block, self.start_s, self.speed);
         Read::Filled

@@ -70,8 +70,8 @@ struct Terminal {
 struct Shown {
     class: usize,
     score: f64,
-    age_newest_s: f64,
-    age_oldest_s: f64,
+    age_newest_s: Option<f64>,
+    age_oldest_s: Option<f64>,
 }
 
 impl Sink for Terminal {
@@ -188,12 +188,14 @@ impl Terminal {
         let _ = writeln!(text, "{} {}", label("true"), self.class(truth));
         let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
         let _ = writeln!(text, "{} {}", label("latency"), self.latency_text());
-        if let Some(last) = &self.last {
-            let (newest, oldest) = (last.age_newest_s * 1e3, last.age_oldest_s * 1e3);
+        let ages = self.last.as_ref().and_then(|l| l.age_newest_s.zip(l.age_oldest_s));
+        if let Some((newest_s, oldest_s)) = ages {
             let _ = writeln!(
                 text,
-                "{} newest sample {newest:.1} ms, oldest {oldest:.0} ms",
-                label("age of data")
+                "{} newest sample {:.1} ms, oldest {:.0} ms",
+                label("age of data"),
+                newest_s * 1e3,
+                oldest_s * 1e3
             );
         }
         let _ = writeln!(text, "{} {}", label("ledger"), self.ledger());
@@ -207,8 +209,8 @@ impl Terminal {
             None => minutes(now_s - self.start_s),
         };
         let decoded = self.class(self.last.as_ref().map(|l| l.class));
-        let age = match &self.last {
-            Some(last) => format!("{:.1} ms", last.age_newest_s * 1e3),
+        let age = match self.last.as_ref().and_then(|l| l.age_newest_s) {
+            Some(age_s) => format!("{:.1} ms", age_s * 1e3),
             None => "-".to_owned(),
         };
         format!(
@@ -228,14 +230,16 @@ impl Terminal {
         let _ = writeln!(text, "{} {}", label("decisions"), self.latency.engine().n);
         let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
         let _ = writeln!(text, "{} {}", label("latency"), self.latency_text());
-        let _ = writeln!(
-            text,
-            "{} newest sample p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
-            label("age of data"),
-            newest.p50_us / 1e3,
-            newest.p99_us / 1e3,
-            newest.max_us / 1e3
-        );
+        if newest.n > 0 {
+            let _ = writeln!(
+                text,
+                "{} newest sample p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+                label("age of data"),
+                newest.p50_us / 1e3,
+                newest.p99_us / 1e3,
+                newest.max_us / 1e3
+            );
+        }
         let _ = writeln!(text, "{} {}", label("ledger"), self.ledger());
         text
     }
