@@ -46,28 +46,32 @@ impl Outlet {
     fn pump(&mut self) -> Result<()> {
         let mut open = self.flows.len();
         while open > 0 {
-            let mut busy = false;
-            for flow in &mut self.flows {
-                let sink = &mut self.sink;
-                let Some(written) = flow.pop_with(|delivery| {
-                    if delivery.frame.flags.has(Flags::END) {
-                        open -= 1;
-                        return Ok(());
-                    }
-                    self.counters.pass_on(1);
-                    sink.write(delivery)
-                }) else {
-                    continue;
-                };
-                written?;
-                busy = true;
-            }
-            if !busy {
+            let Some(next) = oldest(&self.flows) else {
                 self.sink.idle()?;
                 let flows = &self.flows;
                 self.bell.wait(NAP, || flows.iter().any(|f| f.waiting() > 0));
-            }
+                continue;
+            };
+            let (sink, counters) = (&mut self.sink, &self.counters);
+            let written = self.flows[next].pop_with(|delivery| {
+                if delivery.frame.flags.has(Flags::END) {
+                    open -= 1;
+                    return Ok(());
+                }
+                counters.pass_on(1);
+                sink.write(delivery)
+            });
+            written.unwrap_or(Ok(()))?;
         }
         Ok(())
     }
+}
+
+/// The flow with the delivery that left the lane first: a sink sees its inputs in the order in which
+/// they were made.
+fn oldest(flows: &[Consumer<Delivery>]) -> Option<usize> {
+    // What left the lane before a delivery that is seen here is seen by the second look.
+    flows.iter().find(|f| f.waiting() > 0)?;
+    let heads = flows.iter().enumerate().filter_map(|(i, f)| Some((i, f.peek()?.emitted_s)));
+    heads.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
 }

@@ -64,6 +64,7 @@ impl Tap {
                 delivery.frame.resize(0, 0);
                 delivery.frame.flags = Flags::END;
                 delivery.frame.input = input;
+                delivery.emitted_s = clock::now_s();
             });
             self.bell.ring();
             if sent {
