@@ -144,7 +144,7 @@ impl Voice {
         self.block.flags = Flags::NONE;
         self.loaded = self.player.next(&mut self.block, ledger);
         self.row = 0;
-        if self.rate_hz == 0.0 || self.block.cols == 0 {
+        if self.block.cols == 0 {
             self.block.rows = 1;
         }
     }

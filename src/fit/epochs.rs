@@ -10,13 +10,12 @@ use crate::engine::intake::Guard;
 use crate::engine::pipeline::{Edge, Node as Step, Pipeline, Route};
 use crate::error::{Error, Result};
 use crate::formats::Stream;
-use crate::frame::{Frame, Payload, Spec};
+use crate::frame::{Frame, Spec};
 use crate::kind::Settings as _;
 use crate::ledger::Counters;
 use crate::model::{self, Input, Link, Provenance};
 use crate::sources::recording::{self, Player};
-use crate::stages::window::classes::Classes;
-use crate::stages::window::event;
+use crate::stages::window::{self, classes::Classes, event};
 use crate::stages::{Emit, Fault, Stage};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,14 +79,15 @@ impl Plan {
         Ok(Tail::new(stages))
     }
 
-    /// The name of the pipeline: its stages that learn.
+    /// The name of the pipeline: its stages behind the windowing, up to the last that learns.
     pub fn pipeline(&self) -> Result<String> {
         let mut config = self.config()?;
         let sources = stand_ins(&config);
         let chain = learning_chain(&mut config, &sources)?;
-        let skip = ["bandpass", "notch", "average", "pick", "window", "event"];
-        let kinds = chain.iter().map(|i| config.stages[*i].kind).filter(|k| !skip.contains(k));
-        Ok(kinds.collect::<Vec<_>>().join("+"))
+        let kinds: Vec<&str> = chain.iter().map(|i| config.stages[*i].kind).collect();
+        let cuts = |kind: &&str| window::KINDS.iter().any(|k| k.name == *kind);
+        let behind = kinds.iter().rposition(cuts).map_or(0, |i| i + 1);
+        Ok(kinds[behind..].join("+"))
     }
 
     /// Cuts the epochs of the recording `name`.
@@ -319,7 +319,6 @@ impl Epochs {
                 )));
             }
         }
-        debug_assert!(self.spec.payload != Payload::Samples);
         Ok(())
     }
 }

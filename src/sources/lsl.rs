@@ -4,7 +4,7 @@
 //! block never waits to be filled), or one marker per frame. The sender's clock offset is added to
 //! its stamps, jitter is removed ([`crate::clock::Timeline`]), missing samples keep their indices.
 
-use super::{Read, Source, set_marker};
+use super::{Read, Source, block_rows, set_marker};
 use crate::clock::{self, Flaw, Timeline};
 use crate::error::{Error, Result, nearest};
 use crate::frame::{Flags, Frame, Spec};
@@ -359,9 +359,7 @@ fn spec(facts: &StreamFacts) -> Spec {
     if is_markers(facts) {
         return Spec::markers();
     }
-    // A block holds at most 20 ms, so that what piled up in a pause comes in portions.
-    let rows = ((facts.rate_hz * 0.02).ceil() as usize).max(1);
-    Spec::samples(facts.channels.clone(), facts.rate_hz, rows)
+    Spec::samples(facts.channels.clone(), facts.rate_hz, block_rows(facts.rate_hz))
 }
 
 fn check_same(was: &StreamFacts, is: &StreamFacts) -> Result<()> {

@@ -120,6 +120,12 @@ fn set_marker(block: &mut Frame, text: &str, index: u64, time_s: f64, ledger: &C
     block.span = Span { first: index, last: index, first_s: time_s, last_s: time_s, ..block.span };
 }
 
+/// The most rows that one block of a stream holds: 20 ms, so that what piled up in a pause comes in
+/// portions.
+fn block_rows(rate_hz: f64) -> usize {
+    ((rate_hz * 0.02).ceil() as usize).max(1)
+}
+
 /// Every kind of source.
 pub const KINDS: &[Kind<dyn Source>] = &[
     kind::<dyn Source, lsl::Settings>("lsl"),

@@ -3,15 +3,12 @@
 //! In: a file, or `synthetic:SEED` for a simulated session. Out: the blocks that a live source
 //! would deliver.
 
-use super::{set_marker, synthetic};
+use super::{block_rows, set_marker, synthetic};
 use crate::error::{Error, Result, nearest};
 use crate::formats::{self, Content, Marker, Recording, Samples, Stream};
 use crate::frame::{Flags, Frame, Spec};
 use crate::ledger::{Cause, Counters};
 use std::path::Path;
-
-/// Longest stretch in one block, in seconds: what a live source would deliver after a pause.
-const BLOCK_S: f64 = 0.02;
 
 /// Reads the recording `name`: a path, or `synthetic:SEED`.
 pub fn load(name: &str) -> Result<Recording> {
@@ -81,8 +78,7 @@ impl Player {
             return Err(Error::input(format!("the stream `{}` holds no samples", stream.name)));
         };
         let rate_hz = stream.rate_hz;
-        let rows = ((rate_hz * BLOCK_S).ceil() as usize).max(1);
-        let spec = Spec::samples(stream.channels, rate_hz, rows);
+        let spec = Spec::samples(stream.channels, rate_hz, block_rows(rate_hz));
         let content =
             Tape::Samples { samples, rate_hz, segment: 0, row: 0, skipped: 0, flaw: false };
         Ok(Self { spec, content, shift_s: 0.0 })

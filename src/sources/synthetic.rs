@@ -4,7 +4,7 @@
 //! settings. The model is in [`crate::math::simulator`].
 
 use super::replay::pace;
-use super::{Read, Source, Speed, set_marker};
+use super::{Read, Source, Speed, block_rows, set_marker};
 use crate::error::{Error, Result};
 use crate::formats::{Content, Marker, Recording, Samples, Segment, Stream};
 use crate::frame::{Channel, Frame, Spec};
@@ -109,8 +109,7 @@ impl crate::kind::Settings<dyn Source> for Settings {
         let last = self.duration_s.map_or(u64::MAX, |d| (d * self.rate_hz).round() as u64);
         let labels = config.channels.clone();
         let channels = labels.into_iter().map(channel).collect();
-        let rows = ((self.rate_hz * 0.02).ceil() as usize).max(1);
-        let samples = Spec::samples(channels, self.rate_hz, rows);
+        let samples = Spec::samples(channels, self.rate_hz, block_rows(self.rate_hz));
         Ok(Box::new(Synthetic {
             cues: Vec::new(),
             markers: 0,

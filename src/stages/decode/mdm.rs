@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::logistic::softmax;
 use crate::math::spd::Spd;
-use crate::stages::manifold::{mean_of, not_fitted};
+use crate::stages::manifold::{check_size, mean_of, not_fitted};
 use crate::stages::{Fault, Fitted, Part, Stage, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,12 +51,7 @@ impl Decoder for Mdm {
             return Err(not_fitted());
         }
         let n = self.n;
-        if (input.rows, input.cols) != (n, n) {
-            return Err(Error::mismatch(format!(
-                "was fitted to matrices of {n} x {n}, but is given {} x {}",
-                input.rows, input.cols
-            )));
-        }
+        check_size(input, n)?;
         let mut spd = Spd::new(n);
         self.inverse_factors = vec![0.0; self.means.len()];
         let means = self.means.chunks_exact(n * n);

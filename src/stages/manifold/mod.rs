@@ -2,7 +2,7 @@
 
 use super::{Fault, Stage};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{Frame, Spec};
 use crate::kind::{Kind, kind};
 use crate::math::spd::{NotSpd, Spd};
 
@@ -39,6 +39,17 @@ pub(super) fn mean_of(matrices: &[&Frame]) -> Result<Vec<f64>> {
         );
     }
     Ok(mean.matrix)
+}
+
+/// Checks that what comes in is of the size that was learned, `n` x `n`.
+pub(super) fn check_size(input: &Spec, n: usize) -> Result<()> {
+    if (input.rows, input.cols) == (n, n) {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!(
+        "was fitted to matrices of {n} x {n}, but is given {} x {}",
+        input.rows, input.cols
+    )))
 }
 
 /// The error of a stage that is used before it has learned anything.

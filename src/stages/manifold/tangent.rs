@@ -5,7 +5,7 @@
 //! is the affine-invariant mean of the training matrices ([`crate::math::spd`]). No delay.
 //! Reference: Barachant et al., Neurocomputing 112 (2013).
 
-use super::{mean_of, not_fitted};
+use super::{check_size, mean_of, not_fitted};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::spd::{Spd, tangent_len};
@@ -50,12 +50,7 @@ impl Stage for Tangent {
             return Err(not_fitted());
         }
         let n = self.n;
-        if (input.rows, input.cols) != (n, n) {
-            return Err(Error::mismatch(format!(
-                "was fitted to matrices of {n} x {n}, but is given {} x {}",
-                input.rows, input.cols
-            )));
-        }
+        check_size(input, n)?;
         let mut spd = Spd::new(n);
         self.whitener = vec![0.0; n * n];
         spd.inverse_sqrt(&self.reference, &mut self.whitener)
