@@ -3,13 +3,19 @@
 //! A ring has a fixed number of items, made once. They circulate: the producer takes a free one,
 //! fills it and sends it; the consumer uses it and sends it back. One writer, one reader, neither
 //! ever waits for the other; a full ring is the producer's to count.
+//!
+//! A [`mailbox`] holds only the newest item, for a reader that may be slower than the writer. A
+//! [`Doorbell`] wakes the thread that reads. `tests/loom.rs` runs both under the model checker.
+
+mod doorbell;
+mod mailbox;
+mod sync;
+
+pub use doorbell::Doorbell;
+pub use mailbox::{MailReader, MailWriter, mailbox};
 
 use ringbuf::traits::{Consumer as _, Observer as _, Producer as _, Split as _};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
-use std::time::Duration;
 
 /// The writing end.
 pub struct Producer<T> {
@@ -73,47 +79,10 @@ impl<T> Consumer<T> {
     }
 }
 
-/// What wakes the one thread that sleeps on its empty rings.
-///
-/// A push followed by [`Doorbell::ring`] is never missed by a thread that goes to sleep through
-/// [`Doorbell::wait`]: both sides publish first and look second, with a full fence in between.
-#[derive(Clone, Default)]
-pub struct Doorbell(Arc<Bell>);
-
-#[derive(Default)]
-struct Bell {
-    sleeper: OnceLock<Thread>,
-    asleep: AtomicBool,
-}
-
-impl Doorbell {
-    /// Wakes the sleeper if it sleeps; a load and a fence if it does not.
-    pub fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.0.asleep.load(Ordering::Relaxed)
-            && self.0.asleep.swap(false, Ordering::AcqRel)
-            && let Some(thread) = self.0.sleeper.get()
-        {
-            thread.unpark();
-        }
-    }
-
-    /// Sleeps until rung or `at_most` has passed, unless `has_work` says that there is something
-    /// to do. Only one thread may wait on a bell.
-    pub fn wait(&self, at_most: Duration, has_work: impl Fn() -> bool) {
-        self.0.sleeper.get_or_init(std::thread::current);
-        self.0.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if !has_work() {
-            std::thread::park_timeout(at_most);
-        }
-        self.0.asleep.store(false, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn items_arrive_in_order_and_circulate() {
