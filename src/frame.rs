@@ -126,6 +126,10 @@ impl Flags {
     /// Samples are missing before this frame, and it is to be taken as if they were not; in place
     /// of GAP.
     pub const BRIDGE: Self = Self(8);
+    /// The decision came after its deadline.
+    pub const LATE: Self = Self(16);
+    /// The cheaper branch answered, because the deadline left no time for the main one.
+    pub const DEGRADED: Self = Self(32);
 
     /// These marks without those of `other`.
     #[must_use]

@@ -34,11 +34,17 @@ pub enum Cause {
     Flat,
     /// Frames that a stage could not process.
     Fault,
+    /// Windows that were passed over: their deadline had passed, or a newer one had come.
+    Skipped,
+    /// Windows that the cheaper branch answered.
+    Degraded,
+    /// Decisions that came after their deadline.
+    Late,
 }
 
 impl Cause {
     /// Every cause, in the order they are shown.
-    pub const ALL: [Cause; 11] = [
+    pub const ALL: [Cause; 14] = [
         Cause::Gap,
         Cause::Drop,
         Cause::Duplicate,
@@ -50,6 +56,9 @@ impl Cause {
         Cause::NotFinite,
         Cause::Flat,
         Cause::Fault,
+        Cause::Skipped,
+        Cause::Degraded,
+        Cause::Late,
     ];
 
     /// Its name in JSON, logs and views.
@@ -66,6 +75,9 @@ impl Cause {
             Cause::NotFinite => "not_finite",
             Cause::Flat => "flat",
             Cause::Fault => "fault",
+            Cause::Skipped => "skipped",
+            Cause::Degraded => "degraded",
+            Cause::Late => "late",
         }
     }
 }

@@ -15,6 +15,7 @@
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod deadline;
 pub mod engine;
 pub mod error;
 pub mod fit;

@@ -42,6 +42,9 @@ enum Command {
         /// Write decisions, latency and ledger to this file
         #[arg(long, value_name = "OUT.json")]
         report: Option<PathBuf>,
+        /// Take up changes of the config file and the model while running, without losing a sample
+        #[arg(long)]
+        reload: bool,
         /// Print latency and ledger as JSON at the end
         #[arg(long)]
         json: bool,
@@ -156,9 +159,11 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<()> {
     match command {
-        Command::Run { config, for_s, sets, speed, report, json } => {
+        Command::Run { config, for_s, sets, speed, report, reload, json } => {
             let config = config::load(&config, &sets)?;
-            let options = control::run::Options { for_s, speed, keep_decisions: report.is_some() };
+            let keep_decisions = report.is_some();
+            let reload = reload.then_some(sets);
+            let options = control::run::Options { for_s, speed, keep_decisions, reload };
             control::run::command(config, &options, report.as_deref(), json, &Stop::on_signal()?)
         }
         Command::Check { config, sets, json } => {

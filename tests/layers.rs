@@ -9,21 +9,21 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the bottom up. Modules of one row do not know each other.
 const LAYERS: &[&[&str]] = &[
-    &["error"],                      // what everything may return
-    &["math", "frame", "clock"],     // numbers, what flows, and when
-    &["kind", "ledger", "latency"],  // how a unit enters a list; what was lost; how long it took
-    &["ring", "formats", "wire"],    // threads, files and networks as bytes <-> values
-    &["sources", "stages", "sinks"], // the units
-    &["model"],                      // what stages learned
-    &["config"],                     // units, made and connected
-    &["engine"],                     // makes them run
-    &["fit"],                        // calibration and evaluation
-    &["control"],                    // what the commands do
-    &["main"],                       // the command line
+    &["error"],                                 // what everything may return
+    &["math", "frame", "clock"],                // numbers, what flows, and when
+    &["kind", "ledger", "latency", "deadline"], // how a unit enters a list; what was lost, late, promised
+    &["ring", "formats", "wire"],               // threads, files and networks as bytes <-> values
+    &["sources", "stages", "sinks"],            // the units
+    &["model"],                                 // what stages learned
+    &["config"],                                // units, made and connected
+    &["engine"],                                // makes them run
+    &["fit"],                                   // calibration and evaluation
+    &["control"],                               // what the commands do
+    &["main"],                                  // the command line
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: [&str; 2] = ["src/wire/lsl/", "src/ring/"];
+const UNSAFE: [&str; 3] = ["src/wire/lsl/", "src/ring/", "src/engine/rights.rs"];
 
 /// Where the `lsl` crate may be used.
 const LSL: &str = "src/wire/lsl/";

@@ -51,8 +51,8 @@ mod doorbell;
 #[path = "../src/ring/mailbox.rs"]
 mod mailbox;
 
-use loom::sync::atomic::{AtomicU64, Ordering};
 use doorbell::Doorbell;
+use loom::sync::atomic::{AtomicU64, Ordering};
 use mailbox::mailbox;
 use std::time::Duration;
 

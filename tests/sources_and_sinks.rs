@@ -14,7 +14,7 @@ use saltatory::error::Result;
 use saltatory::frame::{Channel, Flags, Frame, Payload, Span, Spec};
 use saltatory::kind::Kind;
 use saltatory::ledger::{Cause, Counters};
-use saltatory::ring::{Doorbell, ring};
+use saltatory::ring::{Doorbell, blocks};
 use saltatory::sinks::{self, Delivery, RunFacts, Sink};
 use saltatory::sources::{self, Read, Source, Speed};
 use saltatory::wire::lsl;
@@ -156,9 +156,10 @@ impl Drop for Device {
 #[test]
 fn a_full_inbox_drops_live_blocks_and_makes_offline_sources_wait() {
     for offline in [false, true] {
-        let (blocks, to_come) = mpsc::channel();
+        let (send, to_come) = mpsc::channel();
         let spec = Spec::samples(vec![Channel::named("C3")], 100.0, 5);
-        let (producer, mut lane) = ring((0..4).map(|_| spec.frame()).collect());
+        let (producer, mut lane) = blocks(4, 20);
+        let mut block = spec.frame();
         let counters = Counters::new("eeg");
         let stop = Arc::new(AtomicBool::new(false));
         let intake = Intake {
@@ -173,20 +174,21 @@ fn a_full_inbox_drops_live_blocks_and_makes_offline_sources_wait() {
         };
         let intake = intake.start().unwrap();
         // Six blocks for four places; the seventh comes when the lane has taken one.
-        (0..6).for_each(|i| blocks.send(i).unwrap());
+        (0..6).for_each(|i| send.send(i).unwrap());
         let taken_in = if offline { 25 } else { 30 };
         until("the blocks", || counters.page().taken_in == taken_in);
         until("the drops", || offline || counters.get(Cause::Drop) == 10);
         let mut seen = Vec::new();
-        let mut take = |lane: &mut saltatory::ring::Consumer<Frame>| {
+        let mut take = |lane: &mut saltatory::ring::BlockReader| {
             until("a block", || lane.waiting() > 0);
-            let (first, flags) = lane.pop_with(|f| (f.span.first, f.flags)).unwrap();
+            assert!(lane.pop(&mut block));
+            let (first, flags) = (block.span.first, block.flags);
             seen.push((first, flags.has(Flags::GAP)));
             flags.has(Flags::END)
         };
         take(&mut lane);
-        blocks.send(6).unwrap();
-        drop(blocks);
+        send.send(6).unwrap();
+        drop(send);
         while !take(&mut lane) {}
         intake.join().unwrap().unwrap();
         seen.pop();

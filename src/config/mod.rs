@@ -4,10 +4,12 @@
 //! place. `parse` reads the file, `overrides` the command line, `graph` prepares the units and
 //! finds what does not fit.
 
+mod contract;
 mod graph;
 mod overrides;
 mod parse;
 
+pub use contract::{Deadline, Placement, Realtime, Wait};
 pub use graph::{spec_of, within};
 pub use parse::load;
 
@@ -28,6 +30,10 @@ pub struct Config {
     pub model: Option<PathBuf>,
     /// What happens to the memory of stages when samples are missing.
     pub on_gap: OnGap,
+    /// What is promised.
+    pub deadline: Deadline,
+    /// What the lane asks of the machine.
+    pub realtime: Realtime,
     /// How epochs are cut for calibration.
     pub fit: Option<Fit>,
     /// The sources, in the order of the file.
@@ -57,6 +63,8 @@ pub struct Unit<T: ?Sized> {
     pub kind: &'static str,
     /// Where its input comes from; empty for sources.
     pub from: Vec<Node>,
+    /// On which lane it runs, where the config says so.
+    pub lane: Option<Placement>,
     /// Every setting with defaults filled in.
     pub settings: serde_json::Value,
     /// Where it stands: file, line and column.

@@ -1,7 +1,8 @@
 //! Reads a config file and builds its units, keeping the place of everything for errors.
 
 use super::overrides::Override;
-use super::{Config, Fit, Key, Node, Unit};
+use super::{Config, Deadline, Fit, Key, Node, Placement, Realtime, Unit};
+use crate::deadline::Late;
 use crate::error::{Error, Result, nearest};
 use crate::kind::{BuildError, Kind};
 use crate::{sinks, sources, stages};
@@ -14,7 +15,18 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 type Table<'i> = Spanned<DeTable<'i>>;
 
 /// The keys of the file itself.
-const TOP: [&str; 6] = ["model", "on_gap", "source", "stage", "sink", "fit"];
+const TOP: [&str; 10] = [
+    "model",
+    "on_gap",
+    "deadline_ms",
+    "late",
+    "degrade",
+    "realtime",
+    "source",
+    "stage",
+    "sink",
+    "fit",
+];
 
 /// Reads `path` and applies `sets` (`key=value` or `id.key=value`). All errors of the file come
 /// at once, in the order of the file.
@@ -52,6 +64,7 @@ struct Entry<'i> {
     kind: Spanned<String>,
     id: String,
     from: Option<Vec<Spanned<String>>>,
+    lane: Option<Placement>,
 }
 
 impl<'i> Reader<'i> {
@@ -87,6 +100,8 @@ impl<'i> Reader<'i> {
             path: self.path.to_owned(),
             model: self.value(&mut root, "model"),
             on_gap: self.value(&mut root, "on_gap").unwrap_or_default(),
+            deadline: self.deadline(&mut root, &stages),
+            realtime: self.realtime(&mut root),
             fit: self.value::<Fit>(&mut root, "fit"),
             sources: Vec::new(),
             stages: Vec::new(),
@@ -142,7 +157,69 @@ impl<'i> Reader<'i> {
             Some(from) => Some(self.read_from(from, &format!("[[{name}]] {id}"))?),
             None => None,
         };
-        Some(Entry { table: Spanned::new(span, table), kind, id, from })
+        let lane = match table.remove("lane") {
+            Some(lane) if name == "stage" => {
+                self.read_as::<Placement>(lane, &format!("[[{name}]] {id}"))
+            }
+            Some(lane) => {
+                self.report(
+                    Some(lane.span()),
+                    "only a stage has a `lane`",
+                    &format!("[[{name}]] {id}"),
+                );
+                None
+            }
+            None => None,
+        };
+        Some(Entry { table: Spanned::new(span, table), kind, id, from, lane })
+    }
+
+    /// The deadline and its policy; the stage that `degrade` names is looked for among `stages`.
+    fn deadline(&mut self, root: &mut DeTable<'i>, stages: &[Entry<'_>]) -> Deadline {
+        let span = |root: &DeTable<'i>, key: &str| root.get(key).map(Spanned::span);
+        let at = [span(root, "deadline_ms"), span(root, "late"), span(root, "degrade")];
+        let budget_ms: Option<f64> = self.value(root, "deadline_ms");
+        let late = self.value(root, "late").unwrap_or_default();
+        let name: Option<String> = self.value(root, "degrade");
+        if budget_ms.is_some_and(|ms| !(ms > 0.0 && ms.is_finite())) {
+            self.report(at[0].clone(), "key `deadline_ms`: expected a time above 0", "");
+        }
+        if budget_ms.is_none() && (at[1].is_some() || at[2].is_some()) {
+            let first = at[1].clone().or(at[2].clone());
+            self.report(first, "`late` and `degrade` need a deadline: add `deadline_ms`", "");
+        }
+        match (late, &name) {
+            (Late::Degrade, None) => {
+                let text =
+                    "late = \"degrade\" needs `degrade`: the id of the stage that answers instead";
+                self.report(at[1].clone(), text, "");
+            }
+            (Late::Skip | Late::Block, Some(_)) => {
+                let text = "`degrade` is used only with late = \"degrade\"";
+                self.report(at[2].clone(), text, "");
+            }
+            _ => {}
+        }
+        let degrade = name.and_then(|name| {
+            let found = stages.iter().position(|e| e.id == name);
+            if found.is_none() {
+                let ids: Vec<&str> = stages.iter().map(|e| e.id.as_str()).collect();
+                let text = format!("degrade: there is no stage `{name}`");
+                self.report(at[2].clone(), &with_choices(&text, &name, &ids), "");
+            }
+            found
+        });
+        Deadline { budget_s: budget_ms.map(|ms| ms / 1e3), late, degrade }
+    }
+
+    fn realtime(&mut self, root: &mut DeTable<'i>) -> Realtime {
+        let span = root.get("realtime").map(Spanned::span);
+        let realtime: Realtime = self.value(root, "realtime").unwrap_or_default();
+        if realtime.priority > 99 {
+            let text = format!("key `priority` = {}: expected 0 to 99", realtime.priority);
+            self.report(span, &text, "[realtime]");
+        }
+        realtime
     }
 
     /// `from` is one id or a list of ids.
@@ -195,6 +272,7 @@ impl<'i> Reader<'i> {
                 id: entry.id,
                 kind: kind.name,
                 from,
+                lane: entry.lane,
                 settings: built.settings,
                 place: self.place(Some(span)),
                 keys,
@@ -276,7 +354,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// Applies `id.key=value` to the unit `id`, or to the `[fit]` table.
+    /// Applies `id.key=value` to the unit `id`, or to a table of that name.
     fn set_in_unit(
         &mut self,
         root: &mut DeTable<'i>,
@@ -284,10 +362,14 @@ impl<'i> Reader<'i> {
         set: &'i Override,
     ) {
         let (id, key) = (&set.path[0], &set.path[1]);
-        if id == "fit"
-            && let Some(fit) = root.get_mut("fit")
+        if id == "realtime" && !root.contains_key("realtime") {
+            let empty = Spanned::new(0..0, DeValue::Table(DeTable::new()));
+            root.insert(Spanned::new(0..0, "realtime".into()), empty);
+        }
+        if ["fit", "realtime"].contains(&id.as_str())
+            && let Some(table) = root.get_mut(id.as_str())
         {
-            if let DeValue::Table(table) = fit.get_mut() {
+            if let DeValue::Table(table) = table.get_mut() {
                 self.set(table, set, key);
             }
             return;

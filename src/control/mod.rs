@@ -7,6 +7,7 @@ pub mod list;
 pub mod play;
 pub mod reference;
 pub mod run;
+pub mod running;
 pub mod stop;
 pub mod streams;
 

@@ -4,7 +4,7 @@
 //! with a default have that, and the others are commented out.
 
 use super::list::{Entry, Setting, entries, settings_of};
-use crate::config::Fit;
+use crate::config::{Fit, Realtime};
 use std::fmt::Write as _;
 
 /// Comments are wrapped behind this many characters.
@@ -25,15 +25,28 @@ const HEAD: &str = "\
 # mixes samples from both sides; \"bridge\" goes on as if nothing were missing.
 on_gap = \"reset\"
 
+# The deadline of a decision in milliseconds, from the arrival of its newest sample; no limit when
+# left out. What happens to a window whose deadline has passed: \"skip\" passes it over for a newer
+# one, \"degrade\" lets the branch of the stage `degrade` answer, \"block\" works on it all the same.
+# deadline_ms = 5.0
+# late = \"skip\"
+# degrade = \"id of a stage\"
+
 # Keys of every [[source]], [[stage]] and [[sink]] besides `kind` and those below:
 #   id    its name in this config; the kind when left out. Each id is used once.
 #   from  stages and sinks: the id, or list of ids, that the input comes from; the stage above when
 #         left out (the last stage for sinks, the first source for the first stage).
+#   lane  stages: \"realtime\" or \"worker\", a lane of its own behind a mailbox that keeps the newest
+#         frame, for what is too slow; what follows on it runs there too.
 ";
 
 /// Stands before the keys of `[fit]`.
 const FIT: &str = "How `saltatory fit` and `evaluate` cut labelled epochs out of recordings. Not needed \
      when the pipeline has an `event` stage.";
+
+/// Stands before the keys of `[realtime]`.
+const REALTIME: &str =
+    "What the lane asks of the machine. What is refused is reported and done without.";
 
 /// The text of the reference.
 pub fn text() -> String {
@@ -50,6 +63,14 @@ pub fn text() -> String {
         example: "classes = { left = \"T1\", right = \"T2\" }\n",
     };
     table(&mut text, "[fit]\n", &fit);
+    let realtime = Entry {
+        family: "realtime",
+        kind: "realtime",
+        summary: REALTIME.into(),
+        settings: settings_of(&schemars::schema_for!(Realtime)),
+        example: "core = 1\n",
+    };
+    table(&mut text, "[realtime]\n", &realtime);
     text
 }
 

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
-use crate::ring::{Doorbell, Producer};
+use crate::ring::{BlockWriter, Doorbell};
 use crate::sources::{Read, Source};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub struct Intake {
     /// What it delivers.
     pub spec: Spec,
     /// The way into the lane.
-    pub ring: Producer<Frame>,
+    pub ring: BlockWriter,
     /// Wakes the lane.
     pub bell: Doorbell,
     /// The source's page in the ledger.
@@ -71,14 +71,14 @@ impl Intake {
     /// Puts `block` into the inbox: offline sources wait for room, live ones drop and count.
     fn send(&mut self, block: &Frame) -> bool {
         let patient = self.source.offline();
-        while patient && !self.ring.has_room() && self.ring.has_reader() {
+        while patient && !self.ring.has_room(block) && self.ring.has_reader() {
             std::thread::sleep(Duration::from_micros(50));
         }
         let n = match self.spec.payload {
             Payload::Markers => 1,
             _ => block.rows as u64,
         };
-        let sent = self.ring.push_with(|slot| slot.copy_from(block));
+        let sent = self.ring.push(block);
         if sent {
             self.counters.pass_on(n);
         } else {
@@ -91,11 +91,9 @@ impl Intake {
 
     /// Tells the lane that nothing more will come; waits for room as long as there is a lane.
     fn send_end(&mut self) {
-        while !self.ring.push_with(|slot| {
-            slot.resize(0, 0);
-            slot.flags = Flags::END;
-        }) && self.ring.has_reader()
-        {
+        let mut end = Spec::markers().frame();
+        end.flags = Flags::END;
+        while !self.ring.push(&end) && self.ring.has_reader() {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.bell.ring();

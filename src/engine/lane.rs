@@ -3,44 +3,80 @@
 //! its only wait is for an empty inbox.
 
 use super::pipeline::Pipeline;
+use super::port::Letter;
+use super::rights::{self, Grant};
+use crate::config::{Realtime, Wait};
 use crate::error::{Error, Result};
-use crate::frame::{Flags, Frame};
-use crate::ring::{Consumer, Doorbell};
+use crate::frame::{Flags, Frame, Spec};
+use crate::ring::{BlockReader, Consumer, Doorbell, MailReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long a lane sleeps at most before it looks at the stop flag.
 const NAP: Duration = Duration::from_millis(100);
 
-/// The inboxes of a lane, one per source.
+/// What comes into a lane.
 pub struct Inbox {
-    /// The rings that the sources fill.
-    pub rings: Vec<Consumer<Frame>>,
+    /// The rings that the sources fill; entries of the pipeline from 0 on.
+    pub rings: Vec<BlockReader>,
+    /// The mailboxes that other lanes fill; the entries behind those of the rings.
+    pub mail: Vec<MailReader<Letter>>,
     /// What they ring after a push.
     pub bell: Doorbell,
-    /// Whether frames are taken in order of time over all sources (offline runs) rather than as
+    /// Pipelines to become.
+    pub swaps: Consumer<Swap>,
+    /// Room for the largest block of any ring.
+    pub block: Frame,
+    /// Whether blocks are taken in order of time over all sources (offline runs) rather than as
     /// they come.
     pub ordered: bool,
 }
 
+/// A pipeline on its way into a lane, or the old one on its way out.
+#[derive(Default)]
+pub struct Swap(pub Option<Box<(Pipeline, Vec<bool>)>>);
+
 /// A running lane.
 pub struct Lane {
+    name: String,
     thread: JoinHandle<()>,
 }
 
+impl Inbox {
+    /// A frame with room for the largest block of sources that send `specs`.
+    pub fn block_for(specs: &[Spec]) -> Frame {
+        let mut frame = Spec::markers().frame();
+        let largest = specs.iter().map(|s| s.rows * s.cols).max().unwrap_or(0);
+        frame.data.reserve(largest);
+        frame
+    }
+}
+
 impl Lane {
-    /// Starts a lane that runs `pipeline` until every source has ended or `stop` is set.
-    pub fn start(mut pipeline: Pipeline, inbox: Inbox, stop: Arc<AtomicBool>) -> Result<Self> {
+    /// Starts a lane that runs `pipeline` until everything that feeds it has ended or `stop` is set.
+    /// Says what it was granted of what it `asked` for.
+    pub fn start(
+        name: &str,
+        mut pipeline: Pipeline,
+        inbox: Inbox,
+        asked: Realtime,
+        stop: Arc<AtomicBool>,
+    ) -> Result<(Self, Vec<Grant>)> {
+        let (tell, told) = mpsc::channel();
         let thread = std::thread::Builder::new()
-            .name("lane".into())
+            .name(name.into())
             .spawn(move || {
-                run(&mut pipeline, inbox, &stop);
+                // Nobody listens only when the start has failed elsewhere.
+                let _ = tell.send(rights::for_lane(&asked));
+                rights::with_denormals(&asked, || run(&mut pipeline, inbox, asked.wait, &stop));
                 pipeline.end();
             })
             .map_err(|e| Error::run(format!("the lane's thread does not start: {e}")))?;
-        Ok(Self { thread })
+        let grants = told.recv().unwrap_or_default();
+        Ok((Self { name: name.into(), thread }, grants))
     }
 
     /// Waits for the lane to end.
@@ -49,7 +85,8 @@ impl Lane {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Error::run(format!(
-                "the lane stopped by a fault of ours: {}",
+                "the lane `{}` stopped by a fault of ours: {}",
+                self.name,
                 text.unwrap_or("unknown")
             ))
         })
@@ -62,42 +99,73 @@ impl Lane {
 }
 
 /// **Data.** The loop.
-fn run(pipeline: &mut Pipeline, mut inbox: Inbox, stop: &AtomicBool) {
-    let mut ended = vec![false; inbox.rings.len()];
+fn run(pipeline: &mut Pipeline, mut inbox: Inbox, wait: Wait, stop: &AtomicBool) {
+    let mut ended = vec![false; inbox.rings.len() + inbox.mail.len()];
     while !ended.iter().all(|e| *e) && !stop.load(Ordering::Relaxed) {
-        let next = if inbox.ordered { oldest(&inbox.rings, &ended) } else { any(&inbox.rings) };
-        let Some(i) = next else {
-            let rings = &inbox.rings;
-            // In an ordered run there may be waiting frames that have to wait for other sources:
-            // only something new is work.
-            let before: usize = rings.iter().map(Consumer::waiting).sum();
-            inbox.bell.wait(NAP, || {
-                let now: usize = rings.iter().map(Consumer::waiting).sum();
-                now > if inbox.ordered { before } else { 0 }
-            });
-            continue;
-        };
-        inbox.rings[i].pop_with(|frame| {
-            if frame.flags.has(Flags::END) {
-                ended[i] = true;
-            } else {
-                pipeline.take(i, frame);
+        inbox.swaps.pop_with(|swap| {
+            if let Some(exchange) = &mut swap.0 {
+                pipeline.adopt(&mut exchange.0, &exchange.1);
             }
         });
+        match inbox.next(&ended) {
+            Some(entry) => ended[entry] = inbox.take(entry, pipeline),
+            None if wait == Wait::Spin => std::hint::spin_loop(),
+            None => inbox.sleep(),
+        }
     }
 }
 
-/// The first inbox that has something.
-fn any(rings: &[Consumer<Frame>]) -> Option<usize> {
-    rings.iter().position(|r| r.waiting() > 0)
+impl Inbox {
+    /// The entry whose turn it is.
+    fn next(&self, ended: &[bool]) -> Option<usize> {
+        let ring = match self.ordered {
+            true => oldest(&self.rings, ended),
+            false => self.rings.iter().position(|r| r.waiting() > 0),
+        };
+        let mail = || self.mail.iter().position(MailReader::has_mail);
+        ring.or_else(|| mail().map(|i| self.rings.len() + i))
+    }
+
+    /// Takes what waits at `entry` through the pipeline; says whether it was the end.
+    fn take(&mut self, entry: usize, pipeline: &mut Pipeline) -> bool {
+        let Some(ring) = self.rings.get_mut(entry) else {
+            let mail = &mut self.mail[entry - self.rings.len()];
+            let is_end = mail.take_with(|letter| {
+                let is_end = letter.frame.flags.has(Flags::END);
+                if !is_end {
+                    pipeline.open(entry, letter);
+                }
+                is_end
+            });
+            return is_end.unwrap_or_default();
+        };
+        ring.pop(&mut self.block);
+        let is_end = self.block.flags.has(Flags::END);
+        if !is_end {
+            pipeline.take(entry, &mut self.block);
+        }
+        is_end
+    }
+
+    /// Sleeps until something comes. In an ordered run there may be blocks that have to wait for other
+    /// sources: only something new is work.
+    fn sleep(&self) {
+        let before = if self.ordered { self.waiting() } else { 0 };
+        self.bell.wait(NAP, || self.waiting() > before || self.swaps.waiting() > 0);
+    }
+
+    fn waiting(&self) -> usize {
+        let mail = self.mail.iter().filter(|m| m.has_mail()).count();
+        self.rings.iter().map(BlockReader::waiting).sum::<usize>() + mail
+    }
 }
 
-/// The inbox with the oldest frame, once every source that has not ended has one waiting.
-fn oldest(rings: &[Consumer<Frame>], ended: &[bool]) -> Option<usize> {
+/// The ring with the oldest block, once every source that has not ended has one waiting.
+fn oldest(rings: &[BlockReader], ended: &[bool]) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (i, ring) in rings.iter().enumerate().filter(|(i, _)| !ended[*i]) {
-        let frame = ring.peek()?;
-        let time_s = if frame.flags.has(Flags::END) { f64::INFINITY } else { frame.span.last_s };
+        let head = ring.peek()?;
+        let time_s = if head.flags.has(Flags::END) { f64::INFINITY } else { head.span.last_s };
         if best.is_none_or(|(_, t)| time_s < t) {
             best = Some((i, time_s));
         }

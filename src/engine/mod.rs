@@ -1,10 +1,16 @@
 //! The engine: makes sources, stages and sinks run.
 //!
 //! `pipeline` is the one loop to read first; `lane` is the thread it runs on; `intake` feeds the
-//! lane from the sources; `tap` carries frames away to the sinks.
+//! lane from the sources; `tap` carries frames away to the sinks, `port` to slower lanes. `guard` holds
+//! windows against the deadline; `rights` asks the machine for priority. `assembly` makes all that of
+//! a prepared config.
 
+pub mod assembly;
+pub mod guard;
 pub mod intake;
 pub mod lane;
 pub mod outlet;
 pub mod pipeline;
+pub mod port;
+pub mod rights;
 pub mod tap;

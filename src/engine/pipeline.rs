@@ -1,9 +1,15 @@
-//! The pipeline: takes a frame from a source through every stage that wants it.
+//! The pipeline: takes a frame from an entry through every stage that wants it.
 //!
 //! The graph is a list of nodes in the order of the config; an edge always leads to a later node,
 //! so walking the list with `split_at_mut` is all the executor needs. A frame is offered to the
-//! taps first, then to each following stage; only where the way forks is it copied.
+//! exits first (taps into sinks, ports into other lanes), then to each following stage; only where the
+//! way forks is it copied.
+//!
+//! One lane runs one pipeline. Where a graph is spread over several lanes, each has its part, and the
+//! entries of a worker's part are its mailboxes.
 
+use super::guard::{Guard, Verdict};
+use super::port::{Letter, Port};
 use super::tap::Tap;
 use crate::config::OnGap;
 use crate::frame::{Flags, Frame, Spec};
@@ -12,11 +18,33 @@ use crate::stages::{Emit, Stage};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where the frames of a source or a stage go.
+/// Where the frames of an entry or a stage go.
 pub struct Route {
     edges: Vec<Edge>,
-    taps: Vec<Tap>,
+    exits: Exits,
+    duty: Duty,
     copy: Frame,
+}
+
+/// The ways out of the pipeline.
+#[derive(Default)]
+pub struct Exits {
+    /// Into sinks.
+    pub taps: Vec<Tap>,
+    /// Into other lanes.
+    pub ports: Vec<Port>,
+}
+
+/// What the guard does with the frames of a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Duty {
+    /// Nothing.
+    #[default]
+    None,
+    /// Windows begin their way here: late ones are held back.
+    Gate,
+    /// Decisions leave here: late ones are flagged.
+    Judge,
 }
 
 /// The way to a later node.
@@ -26,69 +54,161 @@ pub struct Edge {
     pub node: usize,
     /// By which of its inputs the frame arrives there.
     pub input: usize,
+    /// Which windows go this way.
+    pub branch: Branch,
+}
+
+/// Which windows go a way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Branch {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that the guard let pass.
+    Main,
+    /// Those that the cheaper branch is to answer.
+    Degraded,
+}
+
+impl Branch {
+    /// Whether `frame` goes this way.
+    pub fn takes(self, frame: &Frame) -> bool {
+        match self {
+            Branch::All => true,
+            Branch::Main => !frame.flags.has(Flags::DEGRADED),
+            Branch::Degraded => frame.flags.has(Flags::DEGRADED),
+        }
+    }
 }
 
 /// A stage in its place.
 pub struct Node {
     stage: Box<dyn Stage>,
+    /// Its place in the whole graph.
+    place: usize,
     route: Route,
     counters: Arc<Counters>,
 }
 
 impl Route {
     /// A route for frames of `spec`.
-    pub fn new(spec: &Spec, edges: Vec<Edge>, taps: Vec<Tap>) -> Self {
-        Self { edges, taps, copy: spec.frame() }
+    pub fn new(spec: &Spec, edges: Vec<Edge>) -> Self {
+        Self { edges, exits: Exits::default(), duty: Duty::None, copy: spec.frame() }
+    }
+
+    /// The same with ways out and a duty.
+    pub fn with(self, exits: Exits, duty: Duty) -> Self {
+        Self { exits, duty, ..self }
     }
 }
 
 impl Node {
-    /// A prepared stage, the way onward and its page in the ledger.
-    pub fn new(stage: Box<dyn Stage>, route: Route, counters: Arc<Counters>) -> Self {
-        Self { stage, route, counters }
+    /// A prepared stage, which is number `place` of the graph, the way onward and its page in the
+    /// ledger.
+    pub fn new(stage: Box<dyn Stage>, place: usize, route: Route, counters: Arc<Counters>) -> Self {
+        Self { stage, place, route, counters }
     }
 }
 
-/// The whole graph, prepared and ready to run.
+/// One lane's part of the graph, prepared and ready to run.
 pub struct Pipeline {
-    sources: Vec<Route>,
+    entries: Vec<Route>,
     nodes: Vec<Node>,
-    /// For each source the nodes behind it.
+    /// For each entry the nodes behind it.
     downstream: Vec<Vec<usize>>,
     on_gap: OnGap,
+    /// For each mailbox, how often the stages before it had been reset.
+    resets_seen: Vec<u64>,
+    course: Course,
+}
+
+/// What accompanies a frame on its way.
+struct Course {
     watch: Watch,
+    guard: Guard,
+    /// How often stages were reset by a gap.
+    resets: u64,
 }
 
 impl Pipeline {
-    /// Puts the parts together. `sources[i]` is the way from source i; edges lead only forward.
-    pub fn new(sources: Vec<Route>, nodes: Vec<Node>, on_gap: OnGap) -> Self {
-        let downstream = sources.iter().map(|route| reach(route, &nodes)).collect();
-        let watch = Watch { spent_ns: vec![0; nodes.len()], current: None, mark: Instant::now() };
-        Self { sources, nodes, downstream, on_gap, watch }
+    /// Puts the parts together. Frames of entry i start on `entries[i]`; edges lead only forward;
+    /// `stages` is the number of stages of the whole graph.
+    pub fn new(
+        entries: Vec<Route>,
+        nodes: Vec<Node>,
+        stages: usize,
+        on_gap: OnGap,
+        guard: Guard,
+    ) -> Self {
+        let downstream = entries.iter().map(|route| reach(route, &nodes)).collect();
+        let resets_seen = vec![0; entries.len()];
+        let watch = Watch { spent_ns: vec![0; stages], current: None, mark: Instant::now() };
+        let course = Course { watch, guard, resets: 0 };
+        Self { entries, nodes, downstream, on_gap, resets_seen, course }
     }
 
-    /// **Data.** Takes one frame of source `source` all the way.
-    pub fn take(&mut self, source: usize, frame: &mut Frame) {
+    /// **Data.** Takes one frame of entry `entry` all the way.
+    pub fn take(&mut self, entry: usize, frame: &mut Frame) {
         if frame.flags.has(Flags::GAP) {
             match self.on_gap {
-                OnGap::Reset => {
-                    for i in &self.downstream[source] {
-                        self.nodes[*i].stage.reset();
-                    }
-                }
+                OnGap::Reset => self.reset_behind(entry),
                 OnGap::Bridge => frame.flags = frame.flags.without(Flags::GAP) | Flags::BRIDGE,
             }
         }
-        self.watch.spent_ns.fill(0);
-        self.watch.current = None;
-        self.watch.mark = Instant::now();
-        offer(&mut self.sources[source], &mut self.nodes, 0, frame, &mut self.watch);
+        self.course.watch.spent_ns.fill(0);
+        self.start(entry, frame);
     }
 
-    /// **Data.** Tells every sink that nothing more will come.
+    /// **Data.** Takes a letter out of mailbox number `entry`.
+    pub fn open(&mut self, entry: usize, letter: &mut Letter) {
+        if letter.resets != self.resets_seen[entry] {
+            self.resets_seen[entry] = letter.resets;
+            self.reset_behind(entry);
+        }
+        self.course.watch.spent_ns.copy_from_slice(&letter.spent_ns);
+        self.start(entry, &mut letter.frame);
+    }
+
+    fn start(&mut self, entry: usize, frame: &mut Frame) {
+        self.course.watch.current = None;
+        self.course.watch.mark = Instant::now();
+        offer(&mut self.entries[entry], &mut self.nodes, 0, frame, &mut self.course);
+    }
+
+    fn reset_behind(&mut self, entry: usize) {
+        self.course.resets += 1;
+        for i in &self.downstream[entry] {
+            self.nodes[*i].stage.reset();
+        }
+    }
+
+    /// **Data.** Tells every sink and every lane behind that nothing more will come.
     pub fn end(&mut self) {
-        let routes = self.sources.iter_mut().chain(self.nodes.iter_mut().map(|n| &mut n.route));
-        routes.flat_map(|r| &mut r.taps).for_each(Tap::end);
+        for route in self.routes() {
+            route.exits.taps.iter_mut().for_each(Tap::end);
+            route.exits.ports.iter_mut().for_each(Port::end);
+        }
+    }
+
+    fn routes(&mut self) -> impl Iterator<Item = &mut Route> {
+        self.entries.iter_mut().chain(self.nodes.iter_mut().map(|n| &mut n.route))
+    }
+
+    /// **Data.** Becomes `next`, a pipeline of the same shape, between two frames. The ways out move
+    /// over, and so do the stages marked in `keep`, with all their memory. `next` is left with what is
+    /// no longer needed, to be dropped elsewhere.
+    pub fn adopt(&mut self, next: &mut Pipeline, keep: &[bool]) {
+        for (ours, theirs) in self.routes().zip(next.routes()) {
+            std::mem::swap(&mut ours.exits, &mut theirs.exits);
+        }
+        for (ours, theirs) in self.nodes.iter_mut().zip(&mut next.nodes) {
+            if keep.get(ours.place).copied().unwrap_or_default() {
+                std::mem::swap(&mut ours.stage, &mut theirs.stage);
+            }
+        }
+        next.course.resets = self.course.resets;
+        next.resets_seen.copy_from_slice(&self.resets_seen);
+        std::mem::swap(self, next);
     }
 }
 
@@ -104,46 +224,52 @@ fn reach(route: &Route, nodes: &[Node]) -> Vec<usize> {
     (0..nodes.len()).filter(|i| reached[*i]).collect()
 }
 
-/// Sends `frame` to the taps and the following stages. `nodes` starts at node number `offset`.
+/// Sends `frame` to the exits and the following stages. `nodes` starts at node number `offset`.
 fn offer(
     route: &mut Route,
     nodes: &mut [Node],
     offset: usize,
     frame: &mut Frame,
-    watch: &mut Watch,
+    course: &mut Course,
 ) {
-    if !route.taps.is_empty() {
-        watch.pause();
-        route.taps.iter_mut().for_each(|tap| tap.offer(frame, &watch.spent_ns));
+    if !route.exits.taps.is_empty() || !route.exits.ports.is_empty() {
+        course.watch.pause();
+        let spent_ns = &course.watch.spent_ns;
+        route.exits.taps.iter_mut().for_each(|tap| tap.offer(frame, spent_ns));
+        let resets = course.resets;
+        route.exits.ports.iter_mut().for_each(|port| port.send(frame, spent_ns, resets));
         // Handing out copies is nobody's work.
-        watch.mark = Instant::now();
+        course.watch.mark = Instant::now();
     }
     let Some((last, others)) = route.edges.split_last() else { return };
-    for edge in others {
+    for edge in others.iter().filter(|e| e.branch.takes(frame)) {
         route.copy.copy_from(frame);
-        process(nodes, offset, *edge, &mut route.copy, watch);
+        process(nodes, offset, *edge, &mut route.copy, course);
     }
-    process(nodes, offset, *last, frame, watch);
+    if last.branch.takes(frame) {
+        process(nodes, offset, *last, frame, course);
+    }
 }
 
 /// Lets one node work on `frame`; what it emits goes on from there.
-fn process(nodes: &mut [Node], offset: usize, edge: Edge, frame: &mut Frame, watch: &mut Watch) {
+fn process(nodes: &mut [Node], offset: usize, edge: Edge, frame: &mut Frame, course: &mut Course) {
     let Some((node, rest)) = nodes[edge.node - offset..].split_first_mut() else { return };
     frame.input = edge.input;
     node.counters.take_in(1);
-    let caller = watch.enter(edge.node);
+    let caller = course.watch.enter(node.place);
     let mut out = Out {
         route: &mut node.route,
         counters: &node.counters,
         rest,
         offset: edge.node + 1,
-        watch: &mut *watch,
+        place: node.place,
+        course: &mut *course,
     };
     if node.stage.process(frame, &mut out).is_err() {
         node.counters.add(Cause::Fault, 1);
         node.stage.reset();
     }
-    watch.leave(caller);
+    course.watch.leave(caller);
 }
 
 /// What a stage sees of the rest of the pipeline.
@@ -152,15 +278,25 @@ struct Out<'a> {
     counters: &'a Counters,
     rest: &'a mut [Node],
     offset: usize,
-    watch: &'a mut Watch,
+    place: usize,
+    course: &'a mut Course,
 }
 
 impl Emit for Out<'_> {
     fn emit(&mut self, frame: &mut Frame) {
         self.counters.pass_on(1);
         // What the stages behind spent on an earlier frame of this block is not this frame's.
-        self.watch.spent_ns[self.offset..].fill(0);
-        offer(self.route, self.rest, self.offset, frame, self.watch);
+        self.course.watch.spent_ns[self.place + 1..].fill(0);
+        match self.route.duty {
+            Duty::Gate => match self.course.guard.admit(frame) {
+                Verdict::Go => {}
+                Verdict::Degrade => self.counters.add(Cause::Degraded, 1),
+                Verdict::Skip => return self.counters.add(Cause::Skipped, 1),
+            },
+            Duty::Judge if self.course.guard.judge(frame) => self.counters.add(Cause::Late, 1),
+            Duty::Judge | Duty::None => {}
+        }
+        offer(self.route, self.rest, self.offset, frame, self.course);
     }
 
     fn count(&mut self, cause: Cause, n: u64) {

@@ -6,8 +6,9 @@
 
 use super::Tail;
 use crate::config::{self, Config, Node};
+use crate::engine::guard::Guard as Deadline;
 use crate::engine::intake::Guard;
-use crate::engine::pipeline::{Edge, Node as Step, Pipeline, Route};
+use crate::engine::pipeline::{Branch, Edge, Node as Step, Pipeline, Route};
 use crate::error::{Error, Result};
 use crate::formats::Stream;
 use crate::frame::{Frame, Spec};
@@ -212,29 +213,28 @@ fn run(
     let counters: Vec<_> = (0..=head.len()).map(|i| Counters::new(format!("stage {i}"))).collect();
     let collected = Arc::new(Mutex::new(Vec::new()));
     let mut spec = specs[0].clone();
+    let to = |node, input| Edge { node, input, branch: Branch::All };
     let mut nodes = Vec::new();
     let mut marker_edges = Vec::new();
     for (i, mut stage) in head.into_iter().enumerate() {
-        let edge = Edge { node: i + 1, input: 0 };
+        let edge = to(i + 1, 0);
         spec = match stage.prepare(std::slice::from_ref(&spec)) {
             Ok(spec) => spec,
             // The stage that cuts epochs is the only one with two inputs.
             Err(_) => {
-                marker_edges.push(Edge { node: i, input: 1 });
+                marker_edges.push(to(i, 1));
                 stage.prepare(&[spec, specs[1].clone()])?
             }
         };
-        let route = Route::new(&spec, vec![edge], Vec::new());
-        nodes.push(Step::new(stage, route, counters[i].clone()));
+        let route = Route::new(&spec, vec![edge]);
+        nodes.push(Step::new(stage, i, route, counters[i].clone()));
     }
     let end = Box::new(Collector(collected.clone()));
-    let route = Route::new(&spec, Vec::new(), Vec::new());
-    nodes.push(Step::new(end, route, counters[nodes.len()].clone()));
-    let sources = vec![
-        Route::new(&specs[0], vec![Edge { node: 0, input: 0 }], Vec::new()),
-        Route::new(&specs[1], marker_edges, Vec::new()),
-    ];
-    let mut pipeline = Pipeline::new(sources, nodes, on_gap);
+    let route = Route::new(&spec, Vec::new());
+    nodes.push(Step::new(end, nodes.len(), route, counters[nodes.len()].clone()));
+    let sources = vec![Route::new(&specs[0], vec![to(0, 0)]), Route::new(&specs[1], marker_edges)];
+    let stages = nodes.len();
+    let mut pipeline = Pipeline::new(sources, nodes, stages, on_gap, Deadline::none());
     let intake = Counters::new("recording");
     feed(&mut pipeline, players, &specs, &intake);
     drop(pipeline);

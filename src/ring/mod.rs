@@ -4,13 +4,15 @@
 //! fills it and sends it; the consumer uses it and sends it back. One writer, one reader, neither
 //! ever waits for the other; a full ring is the producer's to count.
 //!
-//! A [`mailbox`] holds only the newest item, for a reader that may be slower than the writer. A
+//! [`blocks`] is the ring between a source and its lane, where items differ in length. A [`mailbox`] holds only the newest item, for a reader that may be slower than the writer. A
 //! [`Doorbell`] wakes the thread that reads. `tests/loom.rs` runs both under the model checker.
 
+mod blocks;
 mod doorbell;
 mod mailbox;
 mod sync;
 
+pub use blocks::{BlockReader, BlockWriter, Head, blocks};
 pub use doorbell::Doorbell;
 pub use mailbox::{MailReader, MailWriter, mailbox};
 

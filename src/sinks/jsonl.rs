@@ -3,7 +3,7 @@
 //! A run appends: first a line with classes and stages, then its decisions, last the ledger. What
 //! an earlier run wrote is never overwritten.
 
-use super::{Decision, Delivery, RunFacts, Sink, scores};
+use super::{Deciding, Decision, Delivery, RunFacts, Sink};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::frame::Spec;
@@ -28,8 +28,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         Ok(Box::new(Jsonl {
             path: self.path,
             file: None,
-            input: 0,
-            classes: Vec::new(),
+            deciding: Deciding::default(),
             run: RunFacts::default(),
         }))
     }
@@ -39,8 +38,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 struct Jsonl {
     path: PathBuf,
     file: Option<BufWriter<File>>,
-    input: usize,
-    classes: Vec<String>,
+    deciding: Deciding,
     run: RunFacts,
 }
 
@@ -63,26 +61,24 @@ fn failed(path: &std::path::Path, e: &std::io::Error) -> Error {
 
 impl Sink for Jsonl {
     fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
-        let (input, spec) = scores(inputs)?;
-        self.input = input;
-        self.classes.clone_from(&spec.classes);
+        self.deciding = Deciding::of(inputs)?;
         self.run = run.clone();
         let file = File::options().create(true).append(true).open(&self.path);
         self.file = Some(BufWriter::new(file.map_err(|e| failed(&self.path, &e))?));
         let head = serde_json::json!({
             "saltatory": env!("CARGO_PKG_VERSION"),
             "started_s": clock::now_s(),
-            "classes": self.classes,
+            "classes": self.deciding.classes,
             "stages": self.run.stages,
         });
         self.line(&head)
     }
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
-        if delivery.frame.input != self.input {
+        if !self.deciding.has(&delivery.frame) {
             return Ok(());
         }
-        let decision = Decision::new(delivery, &self.classes, &self.run.stages);
+        let decision = Decision::new(delivery, &self.deciding.classes, &self.run.stages);
         self.line(&decision)
     }
 

@@ -1,6 +1,6 @@
 //! Publishes decisions as LSL streams, stamped with the time of the newest sample they rest on.
 
-use super::{Delivery, RunFacts, Sink, scores};
+use super::{Deciding, Delivery, RunFacts, Sink};
 use crate::error::{Error, Result};
 use crate::frame::{Channel, Spec};
 use crate::wire::lsl::Outlet;
@@ -23,6 +23,10 @@ pub struct Settings {
     /// 0; "" for none.
     #[serde(default)]
     pub index: String,
+    /// Name of a stream that says how old the data of each decision are, in seconds: the age of the
+    /// newest sample and that of the oldest, and how long the engine took; "" for none.
+    #[serde(default)]
+    pub ages: String,
 }
 
 fn probabilities() -> String {
@@ -38,17 +42,17 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         "probabilities = \"saltatory_probabilities\"\nlabels = \"saltatory_labels\"\n";
 
     fn build(self) -> Result<Box<dyn Sink>> {
-        let names = [&self.probabilities, &self.labels, &self.index];
+        let names = [&self.probabilities, &self.labels, &self.index, &self.ages];
         if names.iter().all(|n| n.is_empty()) {
             return Err(Error::setting("probabilities", "at least one stream must have a name"));
         }
         Ok(Box::new(Lsl {
             settings: self,
-            input: 0,
-            classes: Vec::new(),
+            deciding: Deciding::default(),
             probabilities: None,
             labels: None,
             index: None,
+            ages: None,
         }))
     }
 }
@@ -56,18 +60,16 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 /// The sink.
 struct Lsl {
     settings: Settings,
-    input: usize,
-    classes: Vec<String>,
+    deciding: Deciding,
     probabilities: Option<Outlet>,
     labels: Option<Outlet>,
     index: Option<Outlet>,
+    ages: Option<Outlet>,
 }
 
 impl Sink for Lsl {
     fn open(&mut self, inputs: &[Spec], _run: &RunFacts) -> Result<()> {
-        let (input, spec) = scores(inputs)?;
-        self.input = input;
-        self.classes.clone_from(&spec.classes);
+        self.deciding = Deciding::of(inputs)?;
         let probability = |class: &String| Channel {
             label: class.clone(),
             kind: "Probability".into(),
@@ -79,10 +81,13 @@ impl Sink for Lsl {
             }
             Outlet::numbers(name, kind, &source_id(name), &channels, 0.0).map(Some)
         };
-        let classes = spec.classes.iter().map(probability).collect();
+        let classes = self.deciding.classes.iter().map(probability).collect();
         self.probabilities = numbers(&self.settings.probabilities, "Probability", classes)?;
         let index = Channel { kind: "Class".into(), ..Channel::named("class") };
         self.index = numbers(&self.settings.index, "Class", vec![index])?;
+        let age = |label: &str| Channel { unit: "s".into(), ..Channel::named(label) };
+        let ages = ["age_newest", "age_oldest", "engine"].map(age).to_vec();
+        self.ages = numbers(&self.settings.ages, "Age", ages)?;
         let name = &self.settings.labels;
         if !name.is_empty() {
             self.labels = Some(Outlet::markers(name, &source_id(name))?);
@@ -92,7 +97,7 @@ impl Sink for Lsl {
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
         let frame = &delivery.frame;
-        let (Some(winner), true) = (delivery.winner(), frame.input == self.input) else {
+        let (Some(winner), true) = (delivery.winner(), self.deciding.has(frame)) else {
             return Ok(());
         };
         let time_s = frame.span.last_s;
@@ -102,14 +107,20 @@ impl Sink for Lsl {
         if let Some(outlet) = &mut self.probabilities {
             outlet.push(&frame.data, time_s)?;
         }
-        if let (Some(outlet), Some(label)) = (&mut self.labels, self.classes.get(winner)) {
+        if let (Some(outlet), Some(label)) = (&mut self.labels, self.deciding.classes.get(winner)) {
             outlet.push_text(label, time_s)?;
+        }
+        if let Some(outlet) = &mut self.ages {
+            let age = |s: Option<f64>| s.unwrap_or(f64::NAN);
+            let newest = age(delivery.age_newest_s());
+            let oldest = age(delivery.age_oldest_s());
+            outlet.push(&[newest, oldest, delivery.engine_s()], time_s)?;
         }
         Ok(())
     }
 
     fn close(&mut self) -> Result<()> {
-        (self.probabilities, self.labels, self.index) = (None, None, None);
+        (self.probabilities, self.labels, self.index, self.ages) = (None, None, None, None);
         Ok(())
     }
 }

@@ -3,12 +3,14 @@
 //! A sink runs on a thread of its own and may block; the ring in front of it absorbs the wait and
 //! what does not fit is counted.
 
-use crate::error::Result;
-use crate::frame::{Frame, Payload, Spec};
+use crate::deadline::Health;
+use crate::error::{Error, Result};
+use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
 use crate::latency::Times;
 use crate::ledger::Ledger;
 use serde::Serialize;
+use std::sync::Arc;
 
 pub mod jsonl;
 pub mod lsl;
@@ -39,6 +41,8 @@ pub struct RunFacts {
     pub stages: Vec<String>,
     /// The ledger of the run.
     pub ledger: Ledger,
+    /// How well the deadline is kept.
+    pub health: Arc<Health>,
     /// How long the run will last, when that is known.
     pub for_s: Option<f64>,
     /// The events that are decoded: class name and marker text.
@@ -123,6 +127,10 @@ pub struct Decision {
     pub stages_us: Vec<(String, f64)>,
     /// Whether some of the samples were repaired or a stage failed.
     pub bad: bool,
+    /// Whether it came after its deadline.
+    pub late: bool,
+    /// Whether the cheaper branch answered.
+    pub degraded: bool,
 }
 
 fn as_map<S: serde::Serializer>(pairs: &[(String, f64)], s: S) -> Result<S::Ok, S::Error> {
@@ -148,18 +156,46 @@ impl Decision {
                 .cloned()
                 .zip(delivery.stage_ns.iter().map(|ns| *ns as f64 / 1e3))
                 .collect(),
-            bad: frame.flags.has(crate::frame::Flags::BAD),
+            bad: frame.flags.has(Flags::BAD),
+            late: frame.flags.has(Flags::LATE),
+            degraded: frame.flags.has(Flags::DEGRADED),
         }
     }
 }
 
-/// The first input that carries scores, for sinks that need one.
-pub fn scores(inputs: &[Spec]) -> Result<(usize, &Spec)> {
-    inputs.iter().enumerate().find(|(_, s)| s.payload == Payload::Scores).ok_or_else(|| {
-        crate::error::Error::mismatch(
-            "takes the scores of a decoder, but none of its inputs is one",
-        )
-    })
+/// Which of a sink's inputs carry decisions, and between which classes. There are several where a
+/// cheaper branch answers for a late one.
+#[derive(Debug, Clone, Default)]
+pub struct Deciding {
+    inputs: Vec<bool>,
+    /// The class names in the order of the scores.
+    pub classes: Vec<String>,
+}
+
+impl Deciding {
+    /// Finds them among `inputs`; there must be at least one, and all must know the same classes.
+    pub fn of(inputs: &[Spec]) -> Result<Self> {
+        let mut scores = inputs.iter().filter(|s| s.payload == Payload::Scores);
+        let Some(first) = scores.next() else {
+            return Err(Error::mismatch(
+                "takes the scores of a decoder, but none of its inputs is one",
+            ));
+        };
+        if let Some(other) = scores.find(|s| s.classes != first.classes) {
+            return Err(Error::mismatch(format!(
+                "takes decisions between {}, but another input decides between {}",
+                first.classes.join(", "),
+                other.classes.join(", ")
+            )));
+        }
+        let inputs = inputs.iter().map(|s| s.payload == Payload::Scores).collect();
+        Ok(Self { inputs, classes: first.classes.clone() })
+    }
+
+    /// Whether `frame` is a decision.
+    pub fn has(&self, frame: &Frame) -> bool {
+        self.inputs.get(frame.input).copied().unwrap_or_default()
+    }
 }
 
 /// Every kind of sink.

@@ -5,7 +5,7 @@
 //! run everyone gets what is still to come, and a close frame. Listens on loopback only, and only to
 //! programs and to pages served from this machine.
 
-use super::{Decision, Delivery, RunFacts, Sink, scores};
+use super::{Deciding, Decision, Delivery, RunFacts, Sink};
 use crate::error::{Error, Result};
 use crate::frame::Spec;
 use axum::extract::State;
@@ -51,8 +51,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         let (messages, _) = broadcast::channel(BACKLOG);
         Ok(Box::new(Socket {
             listen: self.listen,
-            input: 0,
-            classes: Vec::new(),
+            deciding: Deciding::default(),
             run: RunFacts::default(),
             messages,
             server: None,
@@ -63,8 +62,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 /// The sink.
 struct Socket {
     listen: SocketAddr,
-    input: usize,
-    classes: Vec<String>,
+    deciding: Deciding,
     run: RunFacts,
     messages: broadcast::Sender<News>,
     server: Option<Server>,
@@ -85,19 +83,17 @@ struct Shared {
 
 impl Sink for Socket {
     fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
-        let (input, spec) = scores(inputs)?;
-        self.input = input;
-        self.classes.clone_from(&spec.classes);
+        self.deciding = Deciding::of(inputs)?;
         self.run = run.clone();
-        let hello = serde_json::json!({ "classes": self.classes, "stages": run.stages });
+        let hello = serde_json::json!({ "classes": self.deciding.classes, "stages": run.stages });
         let shared = Shared { hello: hello.to_string().into(), messages: self.messages.clone() };
         self.server = Some(serve(self.listen, shared)?);
         Ok(())
     }
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
-        if delivery.frame.input == self.input && self.messages.receiver_count() > 0 {
-            let decision = Decision::new(delivery, &self.classes, &self.run.stages);
+        if self.deciding.has(&delivery.frame) && self.messages.receiver_count() > 0 {
+            let decision = Decision::new(delivery, &self.deciding.classes, &self.run.stages);
             let text = serde_json::to_string(&decision)
                 .map_err(|e| Error::run(format!("a decision cannot be written as JSON: {e}")))?;
             // An error means that the last listener has just left.

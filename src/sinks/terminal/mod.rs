@@ -5,8 +5,9 @@
 
 mod score;
 
-use super::{Delivery, RunFacts, Sink, scores};
+use super::{Deciding, Delivery, RunFacts, Sink};
 use crate::clock;
+use crate::deadline::State;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
 use crate::latency::Latency;
@@ -37,8 +38,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         Ok(Box::new(Terminal {
             live: term.is_term(),
             term,
-            input: 0,
-            classes: Vec::new(),
+            deciding: Deciding::default(),
             run: RunFacts::default(),
             score: Score::default(),
             latency: Latency::new(&[]),
@@ -54,8 +54,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 struct Terminal {
     term: Term,
     live: bool,
-    input: usize,
-    classes: Vec<String>,
+    deciding: Deciding,
     run: RunFacts,
     score: Score,
     latency: Latency,
@@ -76,7 +75,7 @@ struct Shown {
 
 impl Sink for Terminal {
     fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
-        let (input, spec) = scores(inputs)?;
+        let deciding = Deciding::of(inputs)?;
         if let Some(other) =
             inputs.iter().find(|s| !matches!(s.payload, Payload::Scores | Payload::Markers))
         {
@@ -85,8 +84,7 @@ impl Sink for Terminal {
                 other.payload
             )));
         }
-        self.input = input;
-        self.classes.clone_from(&spec.classes);
+        self.deciding = deciding;
         self.run = run.clone();
         self.latency = Latency::new(&run.stages);
         self.start_s = clock::now_s();
@@ -96,10 +94,11 @@ impl Sink for Terminal {
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
         let span = delivery.frame.span;
-        if delivery.frame.input != self.input {
+        if !self.deciding.has(&delivery.frame) {
             let text = &delivery.frame.text;
             let named = self.run.classes.iter().find(|(_, texts)| texts.contains(text));
-            let class = named.and_then(|(name, _)| self.classes.iter().position(|c| c == name));
+            let class =
+                named.and_then(|(name, _)| self.deciding.classes.iter().position(|c| c == name));
             self.score.marker(span.last_s, class);
         } else if let Some(class) = delivery.winner() {
             self.latency.record(delivery.times());
@@ -158,7 +157,7 @@ impl Terminal {
     }
 
     fn class(&self, class: Option<usize>) -> &str {
-        class.and_then(|i| self.classes.get(i)).map_or("-", String::as_str)
+        class.and_then(|i| self.deciding.classes.get(i)).map_or("-", String::as_str)
     }
 
     /// The lines that are redrawn.
@@ -198,8 +197,28 @@ impl Terminal {
                 oldest_s * 1e3
             );
         }
+        if let Some(deadline) = self.deadline() {
+            let _ = writeln!(text, "{} {deadline}", label("deadline"));
+        }
         let _ = writeln!(text, "{} {}", label("ledger"), self.ledger());
         text
+    }
+
+    /// The deadline and how well it is kept, if there is one.
+    fn deadline(&self) -> Option<String> {
+        let report = self.run.health.report();
+        let state = match report.state {
+            State::Good => style("good").green(),
+            State::Warning => style("close to the limit").yellow(),
+            State::Over => style("over").red(),
+        };
+        let mut text = format!("{} ms: {state}", report.deadline_ms?);
+        let counts =
+            [("missed", report.missed), ("skipped", report.skipped), ("degraded", report.degraded)];
+        for (what, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
+            let _ = write!(text, ", {n} {what}");
+        }
+        Some(text)
     }
 
     /// One line for logs.
@@ -239,6 +258,9 @@ impl Terminal {
                 newest.p99_us / 1e3,
                 newest.max_us / 1e3
             );
+        }
+        if let Some(deadline) = self.deadline() {
+            let _ = writeln!(text, "{} {deadline}", label("deadline"));
         }
         let _ = writeln!(text, "{} {}", label("ledger"), self.ledger());
         text
