@@ -22,10 +22,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Seconds of data that fit between a source and the lane ...
+/// Seconds of data that fit between a source and the lane at least, if they fit into ...
 const INBOX_S: f64 = 4.0;
-/// ... as long as they take no more memory than this.
+/// ... this much memory,
 const INBOX_BYTES: usize = 64 << 20;
+/// and at most, if they fit into ...
+const LARGE_INBOX_S: f64 = 30.0;
+/// ... this much.
+const LARGE_INBOX_BYTES: usize = 4 << 20;
 /// Markers that fit between a source and the lane.
 const MARKER_INBOX: usize = 1024;
 /// Frames that fit between the lane and a sink ...
@@ -296,8 +300,12 @@ fn inbox(spec: &Spec) -> (BlockWriter, BlockReader) {
     if spec.payload == Payload::Markers {
         return blocks(MARKER_INBOX, 0);
     }
-    let in_memory = INBOX_BYTES / 8 / spec.cols.max(1);
-    let samples = ((INBOX_S * spec.rate_hz) as usize).min(in_memory).max(2 * spec.rows);
+    let within = |seconds: f64, bytes: usize| {
+        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
+    };
+    let samples = within(INBOX_S, INBOX_BYTES)
+        .max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES))
+        .max(2 * spec.rows);
     blocks(samples.clamp(256, 65_536), samples * spec.cols)
 }
 
