@@ -281,6 +281,7 @@ fn open_sinks(
             let n = facts.stages.len();
             let (counters, bell) = (counters.clone(), bell.clone());
             let (tap, flow) = Tap::new(spec, n, outbox(spec), bell, input, counters, offline);
+            let tap = if unit.urgent() { tap } else { tap.unhurried() };
             taps.push((*node, tap));
             flows.push(flow);
         }
