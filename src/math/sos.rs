@@ -348,6 +348,17 @@ mod tests {
     }
 
     #[test]
+    fn what_fills_up_a_strip_stays_quiet() {
+        for chain in chains() {
+            let mut cascade = Cascade::new(chain.clone(), 3);
+            let mut data = noise(300);
+            data.chunks_mut(150).for_each(|part| cascade.process(part));
+            let memory = cascade.links.iter().flat_map(|link| &link.state);
+            assert!(memory.filter(|w| **w != 0.0).count() <= 2 * 3 * chain.len(), "{chain:?}");
+        }
+    }
+
+    #[test]
     fn nothing_in_nothing_out() {
         Cascade::new(sections(), 0).process(&mut []);
         Cascade::new(sections(), 3).process(&mut []);

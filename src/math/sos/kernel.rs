@@ -76,15 +76,17 @@ impl Tile<'_> {
         finite
     }
 
-    /// Copies the channels from `first` on, fewer than make a strip, to where they are followed by
-    /// others that do not matter.
+    /// Copies the channels from `first` on, fewer than make a strip, and makes a strip of them with
+    /// channels of zeros.
     #[inline(always)]
     fn gather(&mut self, first: usize, strip: usize) {
         let rows = self.samples.chunks_exact(self.channels);
         for (row, copy) in rows.zip(self.rest.chunks_exact_mut(strip)) {
+            let (copy, zeros) = copy.split_at_mut(row.len() - first);
             for (copy, x) in copy.iter_mut().zip(&row[first..]) {
                 *copy = *x;
             }
+            zeros.fill(0.0);
         }
     }
 
