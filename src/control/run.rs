@@ -195,6 +195,10 @@ impl Sink for Recorder {
         Ok(())
     }
 
+    fn urgent(&self) -> bool {
+        false
+    }
+
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         collected

@@ -8,7 +8,7 @@ use crate::engine::assembly::{self, Part, Placed, REALTIME};
 use crate::engine::intake::Intake;
 use crate::engine::lane::{Inbox, Lane, Swap};
 use crate::engine::outlet::Outlet;
-use crate::engine::rights::{self, Grant};
+use crate::engine::rights::{self, Elsewhere, Grant};
 use crate::engine::tap::Tap;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
@@ -50,6 +50,7 @@ pub struct Running {
     tapped: Vec<Node>,
     grants: Vec<Grant>,
     threads: Threads,
+    _elsewhere: Option<Elsewhere>,
 }
 
 /// What has to be known of a running stage when the next pipeline comes.
@@ -91,6 +92,7 @@ impl Running {
         stop: &Stop,
         add_sinks: impl FnOnce(&mut Config, &[Spec]),
     ) -> Result<Self> {
+        let (mut grants, elsewhere) = rights::for_process(&config.realtime);
         let mut ledger = Ledger::default();
         let (sources, counters) = open_sources(&mut config, speed, &mut ledger)?;
         stop.listen();
@@ -111,11 +113,12 @@ impl Running {
         let tapped = config.sinks.iter().flat_map(|s| s.from.clone()).collect();
         let (outlets, taps) = open_sinks(&mut config, &sources, &specs, offline, &facts)?;
         let parts = assemble(&mut config, &sources, &specs, offline, &facts, taps)?;
-        let (threads, grants) = start(config, &sources, offline, counters, parts, outlets)?;
+        let (threads, for_lanes) = start(config, &sources, offline, counters, parts, outlets)?;
+        grants.extend(for_lanes);
         for refused in grants.iter().filter(|g| !g.granted) {
             tracing::warn!("{} was refused: {}", refused.what, refused.why);
         }
-        Ok(Self { facts, sources, offline, stages, tapped, grants, threads })
+        Ok(Self { facts, sources, offline, stages, tapped, grants, threads, _elsewhere: elsewhere })
     }
 
     /// What is known of the run.
@@ -281,6 +284,7 @@ fn open_sinks(
             let n = facts.stages.len();
             let (counters, bell) = (counters.clone(), bell.clone());
             let (tap, flow) = Tap::new(spec, n, outbox(spec), bell, input, counters, offline);
+            let tap = if unit.urgent() { tap } else { tap.unhurried() };
             taps.push((*node, tap));
             flows.push(flow);
         }
@@ -354,7 +358,7 @@ fn start(
             failed: failed.clone(),
         });
     }
-    let mut grants = rights::for_process(&config.realtime);
+    let mut grants = Vec::new();
     let (mut lanes, mut swaps) = (Vec::new(), Vec::new());
     for (number, part) in parts.into_iter().enumerate() {
         let (producer, consumer) = ring(vec![Swap::default()]);

@@ -75,8 +75,37 @@ pub fn assemble(config: &mut Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Re
 }
 
 /// Refuses what cannot be assembled, without taking anything out of the config.
-pub fn check(config: &Config, stages: &[Spec]) -> Result<()> {
-    branches(config, stages).map(|_| ())
+pub fn check(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<()> {
+    branches(config, stages)?;
+    check_mail(config, sources, stages)
+}
+
+/// Refuses a worker that reads samples or markers: a mailbox keeps the newest only, and a stream must
+/// lose nothing.
+fn check_mail(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<()> {
+    let lanes = lanes(config);
+    for (i, unit) in config.stages.iter().enumerate() {
+        for from in &unit.from {
+            let theirs = match from {
+                Node::Source(_) => REALTIME,
+                Node::Stage(j) => lanes[*j],
+            };
+            let payload = spec_of(*from, sources, stages).payload;
+            if theirs != lanes[i] && matches!(payload, Payload::Samples | Payload::Markers) {
+                return Err(unit.blame(Error::setting(
+                    "lane",
+                    format!(
+                        "`{}` reads the stream `{}`, of which a worker would see only the newest \
+                         block; put the stage that cuts windows on the real-time lane, and the \
+                         worker behind it",
+                        unit.id,
+                        config.id(*from)
+                    ),
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The lane of each stage. A stage that is too slow for the real-time lane gets one of its own; what
@@ -214,6 +243,7 @@ impl Plan {
                 Duty::None
             }
         };
+        check_mail(config, graph.sources, graph.stages)?;
         Ok(Self {
             lanes: lanes(config),
             branches: branches(config, graph.stages)?,

@@ -15,6 +15,8 @@ pub struct Tap {
     counters: Arc<Counters>,
     /// Set for offline runs: wait for room rather than drop.
     patient: bool,
+    /// Whether the sink is woken for each frame.
+    urgent: bool,
 }
 
 impl Tap {
@@ -32,7 +34,12 @@ impl Tap {
         let item = || Delivery { live: !patient, ..Delivery::with_room(spec, stages) };
         let items = (0..capacity).map(|_| item()).collect();
         let (producer, consumer) = ring(items);
-        (Self { ring: producer, bell, input, counters, patient }, consumer)
+        (Self { ring: producer, bell, input, counters, patient, urgent: true }, consumer)
+    }
+
+    /// The same for a sink that need not be woken for each frame.
+    pub fn unhurried(self) -> Self {
+        Self { urgent: false, ..self }
     }
 
     /// **Data.** Copies `frame` out; counts it as dropped when the sink has fallen behind.
@@ -49,7 +56,9 @@ impl Tap {
         });
         self.counters.take_in(1);
         if sent {
-            self.bell.ring();
+            if self.urgent || self.patient || self.ring.is_half_full() {
+                self.bell.ring();
+            }
         } else {
             self.counters.add(Cause::Drop, 1);
         }
