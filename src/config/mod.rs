@@ -11,7 +11,7 @@ mod parse;
 
 pub use contract::{Deadline, Placement, Realtime, Wait};
 pub use graph::{spec_of, within};
-pub use parse::load;
+pub use parse::{load, parse};
 
 use crate::error::Error;
 use crate::sinks::Sink;

@@ -58,6 +58,7 @@ pub fn run(config: Config, options: &Options, stop: &Stop) -> Result<Report> {
         if let Some(reload) = &mut reload {
             reload.look(running);
         }
+        true
     });
     session.finish()
 }

@@ -201,8 +201,8 @@ impl Running {
     }
 
     /// Waits until the sources have ended, the time is over, something failed, or `stop` is asked for.
-    /// Calls `meanwhile` now and then.
-    pub fn watch(&mut self, stop: &Stop, mut meanwhile: impl FnMut(&mut Self)) {
+    /// Calls `meanwhile` now and then, which can end it too by saying `false`.
+    pub fn watch(&mut self, stop: &Stop, mut meanwhile: impl FnMut(&mut Self) -> bool) {
         let end_s = self.facts.for_s.map(|s| clock::now_s() + s);
         while self.threads.is_fed() {
             let over = end_s.is_some_and(|end| clock::now_s() >= end);
@@ -210,10 +210,9 @@ impl Running {
                 eprintln!("ending in good order; press Ctrl-C again to end at once");
                 break;
             }
-            if over || self.threads.is_broken() {
+            if over || self.threads.is_broken() || !meanwhile(self) {
                 break;
             }
-            meanwhile(self);
             std::thread::sleep(Duration::from_millis(10));
         }
     }
