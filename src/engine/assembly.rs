@@ -287,14 +287,14 @@ impl Plan {
         let (mut ports, mut mail) = (Vec::new(), BTreeMap::<usize, Vec<_>>::new());
         let sources = (0..graph.sources.len()).map(Node::Source);
         for node in sources.chain((0..config.stages.len()).map(Node::Stage)) {
-            for lane in 1..self.lanes_count() {
+            for (lane, bell) in bells.iter().enumerate().skip(1) {
                 let edges = self.edges(node, lane, config);
                 let Some(first) = edges.first().filter(|_| self.lane_of(node) != lane) else {
                     continue;
                 };
                 let page = graph.ledger.page_of(&config.stages[self.on(lane)[first.node]].id);
                 let spec = spec_of(node, graph.sources, graph.stages);
-                let bell = bells[lane].clone();
+                let bell = bell.clone();
                 let stages = config.stages.len();
                 let (port, reader) =
                     Port::new(spec, stages, bell, page, graph.offline, first.branch);
