@@ -6,6 +6,7 @@ pub mod linalg;
 pub mod logistic;
 pub mod montage;
 pub mod simulator;
+pub mod sliding;
 pub mod sos;
 pub mod spd;
 pub mod tridiagonal;
