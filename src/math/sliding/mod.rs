@@ -131,16 +131,21 @@ impl Sliding {
     }
 
     /// Adds the newest samples: a whole step of them, or, first after a reset, what windows are
-    /// longer than a number of steps.
-    pub fn push(&mut self, rows: &[f64]) {
+    /// longer than a number of steps. Anything else is refused.
+    #[must_use]
+    pub fn push(&mut self, rows: &[f64]) -> bool {
         let Shape { cols, step, lag, unused, .. } = self.shape;
         let (count, reach) = (rows.len() / cols, self.shape.reach());
+        let rest = self.shape.rows % step;
+        if rows.len() % cols > 0 || (count != step && (count != rest || self.seen > 0)) {
+            return false;
+        }
         self.seen += count;
         if self.shape.before() > 0 {
             self.rows.push(rows);
         }
         if count < step || self.seen < unused + reach + step {
-            return;
+            return true;
         }
         let first = self.seen - unused - reach - step;
         if self.shape.before() > 0 {
@@ -153,6 +158,12 @@ impl Sliding {
         }
         let (mean, centred) = (&self.mean, &self.centred);
         self.core.push(|leaf| leaf.take(step, lag, mean, centred));
+        true
+    }
+
+    /// The covariance is `size` x `size`.
+    pub fn size(&self) -> usize {
+        self.shape.order * self.shape.cols
     }
 
     /// Whether there is a whole window.
@@ -160,10 +171,9 @@ impl Sliding {
         self.seen >= self.shape.rows && self.core.is_full()
     }
 
-    /// Puts the covariance of the newest window into `out`, (order cols) x (order cols). There must
-    /// be a whole window.
+    /// Puts the covariance of the newest window into `out`. There must be a whole window.
     pub fn estimate(&mut self, out: &mut [f64]) {
-        let (terms, size) = (self.shape.terms(), self.shape.order * self.shape.cols);
+        let (terms, size) = (self.shape.terms(), self.size());
         debug_assert_eq!(out.len(), size * size);
         self.core.read(&mut self.sum);
         self.centre_ends();
@@ -224,8 +234,12 @@ impl Sliding {
                 let from = first + q * size + column.start - q * cols;
                 out[from..from + column.len()].copy_from_slice(&sum[column]);
             }
-            let block = MatMut::from_column_major_slice_mut(&mut *out, size, size)
-                .submatrix_mut((i + k) * cols, i * cols, cols, cols);
+            let block = MatMut::from_column_major_slice_mut(&mut *out, size, size).submatrix_mut(
+                (i + k) * cols,
+                i * cols,
+                cols,
+                cols,
+            );
             add(new, 0, i * lag, block);
         }
     }
@@ -294,10 +308,10 @@ mod tests {
         let (first, steps) = stream.split_at(rows % step * cols);
         let mut end = rows % step;
         if !first.is_empty() {
-            sliding.push(first);
+            assert!(sliding.push(first));
         }
         for step in steps.chunks_exact(step * cols) {
-            sliding.push(step);
+            assert!(sliding.push(step));
             end += step.len() / cols;
             assert_eq!(sliding.is_ready(), end >= rows);
             if sliding.is_ready() {
@@ -370,7 +384,7 @@ mod tests {
             let once = noise(5, 8 * shape.step * 25, shape.cols);
             let mut out = vec![0.0; (shape.order * shape.cols).pow(2)];
             let blocks = once.chunks_exact(shape.step * shape.cols).cycle().take(steps);
-            blocks.for_each(|block| sliding.push(block));
+            blocks.for_each(|block| assert!(sliding.push(block)));
             sliding.estimate(&mut out);
             let end = once.len() / shape.cols;
             let d = difference(&out, &whole(Estimator::Scm, shape, &once, end));
@@ -476,7 +490,7 @@ mod tests {
         let mut sliding = Sliding::new(Estimator::Oas, shape);
         let mut out = vec![0.0; shape.cols.pow(2)];
         for (i, step) in stream.chunks_exact(shape.step * shape.cols).enumerate() {
-            sliding.push(step);
+            assert!(sliding.push(step));
             let end = (i + 1) * shape.step;
             assert_eq!(sliding.is_ready(), end >= shape.rows);
             if sliding.is_ready() {

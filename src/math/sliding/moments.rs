@@ -12,8 +12,8 @@
 //! P_k = P_k,a + P_k,b + (n_a n_b / n) (m_k,b - m_k,a) (m_0,b - m_0,a)'
 //! ```
 
-use super::queue::Join;
 use super::product::{Part, product};
+use super::queue::Join;
 use faer::{Accum, MatMut};
 
 /// Number, means and products.
@@ -30,7 +30,12 @@ pub struct Moments {
 impl Moments {
     /// Room for samples of `cols` channels with `order` lags, the lag zero included.
     pub fn new(cols: usize, order: usize) -> Self {
-        Self { cols, n: 0.0, means: vec![0.0; order * cols], products: vec![0.0; order * cols * cols] }
+        Self {
+            cols,
+            n: 0.0,
+            means: vec![0.0; order * cols],
+            products: vec![0.0; order * cols * cols],
+        }
     }
 
     /// The mean of the samples themselves.
