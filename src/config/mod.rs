@@ -122,6 +122,16 @@ impl<T: ?Sized> Unit<T> {
     }
 }
 
+impl Unit<dyn Stage> {
+    /// Whether it is too slow for the real-time lane, as the config says or else the stage itself.
+    pub fn is_slow(&self) -> bool {
+        match self.lane {
+            Some(placement) => placement == Placement::Worker,
+            None => !self.unit.realtime(),
+        }
+    }
+}
+
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: key `{}` = {}", self.place, self.name, self.seen)

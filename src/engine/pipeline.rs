@@ -23,6 +23,8 @@ pub struct Route {
     edges: Vec<Edge>,
     exits: Exits,
     duty: Duty,
+    /// Whether windows come a step at a time, so that none may be held back.
+    by_hops: bool,
     copy: Frame,
 }
 
@@ -93,7 +95,8 @@ pub struct Node {
 impl Route {
     /// A route for frames of `spec`.
     pub fn new(spec: &Spec, edges: Vec<Edge>) -> Self {
-        Self { edges, exits: Exits::default(), duty: Duty::None, copy: spec.frame() }
+        let by_hops = spec.hop.is_some();
+        Self { edges, exits: Exits::default(), duty: Duty::None, by_hops, copy: spec.frame() }
     }
 
     /// The same with ways out and a duty.
@@ -255,7 +258,8 @@ fn offer(
 fn process(nodes: &mut [Node], offset: usize, edge: Edge, frame: &mut Frame, course: &mut Course) {
     let Some((node, rest)) = nodes[edge.node - offset..].split_first_mut() else { return };
     frame.input = edge.input;
-    node.counters.take_in(1);
+    // A frame on which nothing is decided does not count.
+    node.counters.take_in(u64::from(!frame.flags.has(Flags::PART)));
     let caller = course.watch.enter(node.place);
     let mut out = Out {
         route: &mut node.route,
@@ -284,14 +288,24 @@ struct Out<'a> {
 
 impl Emit for Out<'_> {
     fn emit(&mut self, frame: &mut Frame) {
-        self.counters.pass_on(1);
         // What the stages behind spent on an earlier frame of this block is not this frame's.
         self.course.watch.spent_ns[self.place + 1..].fill(0);
+        if frame.flags.has(Flags::PART) {
+            return offer(self.route, self.rest, self.offset, frame, self.course);
+        }
+        self.counters.pass_on(1);
         match self.route.duty {
             Duty::Gate => match self.course.guard.admit(frame) {
                 Verdict::Go => {}
                 Verdict::Degrade => self.counters.add(Cause::Degraded, 1),
-                Verdict::Skip => return self.counters.add(Cause::Skipped, 1),
+                Verdict::Skip => {
+                    self.counters.add(Cause::Skipped, 1);
+                    if !self.route.by_hops {
+                        return;
+                    }
+                    // Its samples are needed for the windows to come.
+                    frame.flags = frame.flags.without(Flags::GAP) | Flags::PART;
+                }
             },
             Duty::Judge if self.course.guard.judge(frame) => self.counters.add(Cause::Late, 1),
             Duty::Judge | Duty::None => {}
