@@ -173,7 +173,9 @@ fn leaves(config: &Config) -> Vec<usize> {
 
 /// Whether windows begin their way at stage `i`: it makes them out of samples.
 fn is_gate(config: &Config, stages: &[Spec], i: usize) -> bool {
-    let decided_on = |spec: &Spec| !matches!(spec.payload, Payload::Samples | Payload::Markers);
+    let is_stream = |spec: &Spec| matches!(spec.payload, Payload::Samples | Payload::Markers);
+    // Windows that come a step at a time must all be seen; what is made of them begins the way.
+    let decided_on = |spec: &Spec| !is_stream(spec) && spec.hop.is_none();
     decided_on(&stages[i]) && !inputs(config, i).any(|j| decided_on(&stages[j]))
 }
 
