@@ -126,3 +126,111 @@ fn status(text: &str) -> Option<Answer> {
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|w| w == what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::lsl::{Format, StreamFacts};
+    use proptest::prelude::*;
+
+    const AGREED: &str = "LSL/110 200 OK\r\nUID: Ab-1\r\nByte-Order: 1234\r\n\
+                          Suppress-Subnormals: 0\r\nData-Protocol-Version: 110\r\n\r\n";
+
+    fn answered(text: &str) -> Answer {
+        answer(text.as_bytes(), "ab-1", false)
+    }
+
+    fn found(format: Format, rate_hz: f64) -> Found {
+        Found {
+            facts: StreamFacts {
+                name: "a".into(),
+                kind: "EEG".into(),
+                rate_hz,
+                format,
+                channel_count: 3,
+                channels: Vec::new(),
+                source_id: "x\r\nMax-Buffer-Length: 0".into(),
+                uid: "ab-1".into(),
+                host: "vm".into(),
+            },
+            session: "lab".into(),
+            data: "127.0.0.1:1".parse().unwrap(),
+            service: "127.0.0.1:2".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_request_says_what_we_can() {
+        let text = request(&found(Format::Int16, 100.0));
+        let lines: Vec<_> = text.split("\r\n").collect();
+        assert_eq!(lines[0], "LSL:streamfeed/110 ab-1");
+        assert_eq!(lines[lines.len() - 2..], ["", ""]);
+        for line in ["Value-Size: 2", "Max-Buffer-Length: 36000", "Session-Id: lab"] {
+            assert!(lines.contains(&line), "{text}");
+        }
+        assert!(lines.contains(&"Source-Id: x  Max-Buffer-Length: 0"), "{text}");
+        let text = request(&found(Format::String, 0.0));
+        assert!(!text.contains("Value-Size") && text.contains("Max-Buffer-Length: 36000\r\n"));
+        assert!(request(&found(Format::Int8, 1e7)).contains("Max-Buffer-Length: 2147483647\r\n"));
+    }
+
+    #[test]
+    fn an_answer_may_come_in_parts() {
+        let bytes = [AGREED.as_bytes(), b"\x01\r\n\r\n"].concat();
+        for length in 0..bytes.len() {
+            let got = answer(&bytes[..length], "ab-1", false);
+            if length < AGREED.len() {
+                assert_eq!(got, Answer::Part, "{length}");
+            } else {
+                let swapped = cfg!(target_endian = "big");
+                assert_eq!(got, Answer::Agreed { length: AGREED.len(), swapped }, "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn byte_orders_are_told_apart() {
+        for (order, little) in [("1234", true), ("4321", false)] {
+            let text = AGREED.replace("1234", &format!(" {order} ; a remark"));
+            let Answer::Agreed { swapped, .. } = answered(&text) else { panic!("{text}") };
+            assert_eq!(swapped, little != cfg!(target_endian = "little"));
+        }
+        let native = answered(&AGREED.replace("1234", "0"));
+        assert!(matches!(native, Answer::Agreed { swapped: false, .. }));
+        assert!(matches!(answered(&AGREED.replace("1234", "2134")), Answer::Refused(_)));
+    }
+
+    #[test]
+    fn who_is_gone_is_told_from_who_refuses() {
+        assert_eq!(answered(&AGREED.replace("Ab-1", "ab-2")), Answer::Gone);
+        assert_eq!(answered(&AGREED.replace("200 OK", "302 Found")), Answer::Gone);
+        for (text, why) in [
+            (AGREED.replace("200 OK", "500 Oh"), "it refuses: `LSL/110 500 Oh`"),
+            (AGREED.replace("LSL/110", "LSL/200"), "its protocol is too new"),
+            (AGREED.replace("LSL/110", "HTTP/1.1"), "its answer makes no sense"),
+            (AGREED.replace("Version: 110", "Version: 100"), "it speaks protocol 100"),
+            ("\0".repeat(MAX_HEADER), "its answer has no end"),
+        ] {
+            let got = answered(&text);
+            assert!(matches!(&got, Answer::Refused(w) if w.contains(why)), "{got:?}");
+        }
+        // A refusal of liblsl is a line without an end, and then the end of the connection.
+        let ended = |text: &str| answer(text.as_bytes(), "ab-1", true);
+        assert_eq!(ended("LSL/110 404 Not found"), Answer::Gone);
+        assert_eq!(ended(""), Answer::Gone);
+        assert_eq!(ended("LSL/110 200 OK\r\n"), Answer::Gone);
+        assert!(matches!(ended("LSL/110 505 Version not supported"), Answer::Refused(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer(bytes: Vec<u8>, ended: bool) {
+            let lines = [b"LSL/110 200 OK\r\n".as_slice(), &bytes, b"\r\n\r\n"].concat();
+            for bytes in [&bytes, &lines] {
+                if let Answer::Agreed { length, .. } = answer(bytes, "ab-1", ended) {
+                    prop_assert!(length <= bytes.len());
+                }
+            }
+        }
+    }
+}

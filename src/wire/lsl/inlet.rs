@@ -265,3 +265,6 @@ fn read_until(stream: &mut TcpStream, bytes: &mut [u8], end: Instant) -> io::Res
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests;

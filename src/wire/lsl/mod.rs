@@ -9,6 +9,8 @@
 mod config;
 mod description;
 mod discovery;
+#[cfg(test)]
+mod fake;
 pub mod handshake;
 mod inlet;
 mod offset;

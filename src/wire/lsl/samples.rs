@@ -279,3 +279,6 @@ impl Reader {
         self.last_s == TEST_STAMP_S && numbers.into_iter().eq(wanted)
     }
 }
+
+#[cfg(test)]
+mod tests;
