@@ -11,7 +11,7 @@ use crate::control::run::{self, Session};
 use crate::control::stop::Stop;
 use crate::error::{Error, Result};
 use crate::frame::{Channel, Spec};
-use crate::wire::lsl::{Inlet, Outlet, Pulled, Query, Wire};
+use crate::wire::lsl::{Inlet, Outlet, Pulled, Query, Search, Wire};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -194,7 +194,7 @@ fn receive(seconds: f64) -> Result<Received> {
     };
     let mut end_s = f64::INFINITY;
     while clock::now_s() < end_s {
-        if let Pulled::Sample(stamp_s) = inlet.pull(0.5)? {
+        if let Pulled::Sample(stamp_s) = inlet.pull(0.5) {
             let now_s = clock::now_s();
             decisions.push((stamp_s, now_s));
             if decisions.len() == WARM_UP {
@@ -210,7 +210,7 @@ fn receive(seconds: f64) -> Result<Received> {
 fn collect_ages(mut inlet: Inlet, end: &AtomicBool) -> Result<BTreeMap<u64, f64>> {
     let (mut ages, mut row) = (BTreeMap::new(), Vec::new());
     while !end.load(Ordering::Relaxed) {
-        if let Pulled::Sample(stamp_s) = inlet.pull(0.2)? {
+        if let Pulled::Sample(stamp_s) = inlet.pull(0.2) {
             row.clear();
             inlet.numbers(&mut row);
             ages.insert(stamp_s.to_bits(), row.first().copied().unwrap_or(f64::NAN));
@@ -221,6 +221,7 @@ fn collect_ages(mut inlet: Inlet, end: &AtomicBool) -> Result<BTreeMap<u64, f64>
 
 fn connect(name: &str) -> Result<Inlet> {
     let query = Query { name: Some(name.into()), ..Query::default() };
-    let opened = Inlet::open(&query, 30.0)?;
+    let found = Search::new(&query)?.wait(30.0);
+    let opened = found.first().map(Inlet::open).transpose()?.flatten();
     opened.map(|(inlet, _)| inlet).ok_or_else(|| Error::run(format!("no stream `{name}` came")))
 }
