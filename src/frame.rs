@@ -236,6 +236,15 @@ impl Frame {
         &self.data[r * self.cols..(r + 1) * self.cols]
     }
 
+    /// When the sample in row `r` was taken: the times between the ends are spread evenly.
+    pub fn time_of(&self, r: usize) -> f64 {
+        let Span { first_s, last_s, .. } = self.span;
+        if r + 1 == self.rows {
+            return last_s;
+        }
+        first_s + (last_s - first_s) * r as f64 / (self.rows - 1) as f64
+    }
+
     /// Gives the frame `rows` x `cols` zeros; allocates only beyond the capacity it was made with.
     pub fn resize(&mut self, rows: usize, cols: usize) {
         self.rows = rows;

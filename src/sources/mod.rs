@@ -10,6 +10,7 @@ use crate::ledger::{Cause, Counters};
 use std::sync::Arc;
 
 pub mod lsl;
+pub mod noise;
 pub mod recording;
 pub mod replay;
 pub mod synthetic;
@@ -137,4 +138,5 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     kind::<dyn Source, lsl::Settings>("lsl"),
     kind::<dyn Source, replay::Settings>("replay"),
     kind::<dyn Source, synthetic::Settings>("synthetic"),
+    kind::<dyn Source, noise::Settings>("noise"),
 ];
