@@ -25,6 +25,16 @@ pub enum Payload {
     Scores,
 }
 
+impl Payload {
+    /// How many the ledger counts for `frame`: the samples of a stream one by one, all else by frames.
+    pub fn units(self, frame: &Frame) -> u64 {
+        match self {
+            Payload::Samples => frame.rows as u64,
+            _ => 1,
+        }
+    }
+}
+
 /// One channel of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Channel {

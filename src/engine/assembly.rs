@@ -1,6 +1,7 @@
 //! From a prepared config to pipelines: which stage runs on which lane, where the guard stands, which
 //! way leads where.
 
+use super::balance::{Place, Role};
 use super::guard::Guard;
 use super::pipeline::{Branch, Duty, Edge, Exits, Node as Step, Pipeline, Route};
 use super::port::{Letter, Port};
@@ -49,7 +50,7 @@ pub type Placed = (Node, Tap);
 /// Takes the stages out of `config` and spreads them over lanes; the first part is that of the
 /// real-time lane.
 pub fn assemble(config: &mut Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Result<Vec<Part>> {
-    let plan = Plan::new(config, graph)?;
+    let plan = Plan::new(config, graph.sources, graph.stages)?;
     let mut ways = plan.ways(config, graph, taps);
     let mut parts: Vec<Part> = Vec::new();
     for lane in 0..plan.lanes_count() {
@@ -75,8 +76,30 @@ pub fn assemble(config: &mut Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Re
 }
 
 /// Refuses what cannot be assembled, without taking anything out of the config.
-pub fn check(config: &Config, stages: &[Spec]) -> Result<()> {
-    branches(config, stages).map(|_| ())
+pub fn check(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<()> {
+    Plan::new(config, sources, stages).map(|_| ())
+}
+
+/// Who reads from whom, for the balance.
+pub fn books(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<Vec<Place>> {
+    let plan = Plan::new(config, sources, stages)?;
+    let place = |id: &str, role: Role, from: &[Node], branch: &dyn Fn(Node) -> Branch| Place {
+        id: id.to_owned(),
+        role,
+        from: from.iter().map(|node| (config.id(*node).to_owned(), branch(*node))).collect(),
+    };
+    let mut places = Vec::new();
+    for source in &config.sources {
+        places.push(place(&source.id, Role::Source, &[], &|_| Branch::All));
+    }
+    for (i, stage) in config.stages.iter().enumerate() {
+        let role = if plan.duties[i] == Duty::Gate { Role::Gate } else { Role::Stage };
+        places.push(place(&stage.id, role, &stage.from, &|node| plan.branch(node, i)));
+    }
+    for sink in &config.sinks {
+        places.push(place(&sink.id, Role::Sink, &sink.from, &|_| Branch::All));
+    }
+    Ok(places)
 }
 
 /// The lane of each stage. A stage that is too slow for the real-time lane gets one of its own; what
@@ -148,15 +171,21 @@ fn leaves(config: &Config) -> Vec<usize> {
 
 /// Whether windows begin their way at stage `i`: it makes them out of samples.
 fn is_gate(config: &Config, stages: &[Spec], i: usize) -> bool {
-    let decided_on = |spec: &Spec| !matches!(spec.payload, Payload::Samples | Payload::Markers);
-    decided_on(&stages[i]) && !inputs(config, i).any(|j| decided_on(&stages[j]))
+    is_decided_on(&stages[i]) && !inputs(config, i).any(|j| is_decided_on(&stages[j]))
 }
 
-/// Which windows each stage gets to see.
-fn branches(config: &Config, stages: &[Spec]) -> Result<Vec<Branch>> {
-    let mut branches = vec![Branch::All; config.stages.len()];
+/// Whether frames of `spec` are windows or what is made of them, rather than a stream.
+fn is_decided_on(spec: &Spec) -> bool {
+    !matches!(spec.payload, Payload::Samples | Payload::Markers)
+}
+
+/// Where the ways of the windows part: the stage that makes them, and which of them each stage behind it
+/// gets to see.
+type Fork = (usize, Vec<Branch>);
+
+fn fork(config: &Config, stages: &[Spec]) -> Result<Option<Fork>> {
     let (Late::Degrade, Some(degrade)) = (config.deadline.late, config.deadline.degrade) else {
-        return Ok(branches);
+        return Ok(None);
     };
     let unit = &config.stages[degrade];
     let cheap_end = behind(config, degrade);
@@ -171,23 +200,53 @@ fn branches(config: &Config, stages: &[Spec]) -> Result<Vec<Branch>> {
             unit.id
         ))));
     };
-    let windows = behind(config, gate);
-    for i in (0..branches.len()).filter(|i| windows[*i] && *i != gate) {
-        branches[i] = match (to_main[i], to_cheap[i] || cheap_end[i]) {
-            (true, false) => Branch::Main,
-            (false, true) => Branch::Degraded,
-            _ => Branch::All,
+    let branch = |i: usize| match (to_main[i], to_cheap[i] || cheap_end[i]) {
+        (true, false) => Branch::Main,
+        (false, true) => Branch::Degraded,
+        _ => Branch::All,
+    };
+    Ok(Some((gate, (0..config.stages.len()).map(branch).collect())))
+}
+
+/// Refuses a stage on a lane of its own that reads a stream: a mailbox keeps the newest frame only, and
+/// a stream with holes is of no use to anybody.
+fn check_crossings(
+    config: &Config,
+    lanes: &[usize],
+    sources: &[Spec],
+    stages: &[Spec],
+) -> Result<()> {
+    for (i, stage) in config.stages.iter().enumerate().filter(|(i, _)| lanes[*i] != REALTIME) {
+        let is_stream = |node: &&Node| {
+            !is_decided_on(spec_of(**node, sources, stages)) && lane_of(**node, lanes) != lanes[i]
         };
+        if let Some(node) = stage.from.iter().find(is_stream) {
+            return Err(stage.blame(Error::config(format!(
+                "`{}` is too slow for the real-time lane, and a lane of its own would see only the newest \
+                 block of `{}`: put the slow work behind the stage that makes the windows",
+                stage.id,
+                config.id(*node)
+            ))));
+        }
     }
-    Ok(branches)
+    Ok(())
+}
+
+fn lane_of(node: Node, lanes: &[usize]) -> usize {
+    match node {
+        Node::Source(_) => REALTIME,
+        Node::Stage(i) => lanes[i],
+    }
 }
 
 /// What is decided about a graph before anything is taken apart.
 struct Plan {
     /// The lane of each stage.
     lanes: Vec<usize>,
-    branches: Vec<Branch>,
     duties: Vec<Duty>,
+    fork: Option<Fork>,
+    /// Whether a stage stands at the fork or behind it.
+    forked: Vec<bool>,
 }
 
 /// What lies between the nodes.
@@ -195,30 +254,41 @@ struct Ways {
     /// One for each lane.
     bells: Vec<Doorbell>,
     taps: Vec<Placed>,
-    /// The ports of each node, and the mailboxes of each lane, by the node that fills them.
+    /// The ports of each node, and the mailboxes of each lane with the ways from there.
     ports: Vec<(Node, Port)>,
-    mail: BTreeMap<usize, Vec<(Node, MailReader<Letter>)>>,
+    mail: BTreeMap<usize, Vec<(Route, MailReader<Letter>)>>,
 }
 
 impl Plan {
-    fn new(config: &Config, graph: &Graph<'_>) -> Result<Self> {
-        let scores = |i: usize| graph.stages[i].payload == Payload::Scores;
+    fn new(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<Self> {
+        let scores = |i: usize| stages[i].payload == Payload::Scores;
         let duty = |i: usize| {
             let decides_later = (i + 1..config.stages.len())
                 .any(|j| scores(j) && inputs(config, j).any(|k| k == i));
             if scores(i) && !decides_later {
                 Duty::Judge
-            } else if is_gate(config, graph.stages, i) {
+            } else if is_gate(config, stages, i) {
                 Duty::Gate
             } else {
                 Duty::None
             }
         };
-        Ok(Self {
-            lanes: lanes(config),
-            branches: branches(config, graph.stages)?,
-            duties: (0..config.stages.len()).map(duty).collect(),
-        })
+        let (lanes, fork) = (lanes(config), fork(config, stages)?);
+        check_crossings(config, &lanes, sources, stages)?;
+        let forked = match &fork {
+            Some((gate, _)) => behind(config, *gate),
+            None => vec![false; config.stages.len()],
+        };
+        let duties = (0..config.stages.len()).map(duty).collect();
+        Ok(Self { lanes, duties, fork, forked })
+    }
+
+    /// Which of the frames of `node` go to stage `to`.
+    fn branch(&self, node: Node, to: usize) -> Branch {
+        match (&self.fork, node) {
+            (Some((_, branches)), Node::Stage(i)) if self.forked[i] => branches[to],
+            _ => Branch::All,
+        }
     }
 
     fn lanes_count(&self) -> usize {
@@ -230,13 +300,6 @@ impl Plan {
         (0..self.lanes.len()).filter(|i| self.lanes[*i] == lane).collect()
     }
 
-    fn lane_of(&self, node: Node) -> usize {
-        match node {
-            Node::Source(_) => REALTIME,
-            Node::Stage(i) => self.lanes[i],
-        }
-    }
-
     /// The ways out of `node` to stages of `lane`: the stage, by which input, and which windows.
     fn edges(&self, node: Node, lane: usize, config: &Config) -> Vec<Edge> {
         let on = self.on(lane);
@@ -244,32 +307,37 @@ impl Plan {
         for (local, i) in on.iter().enumerate() {
             for (input, from) in config.stages[*i].from.iter().enumerate() {
                 if *from == node {
-                    edges.push(Edge { node: local, input, branch: self.branches[*i] });
+                    edges.push(Edge { node: local, input, branch: self.branch(node, *i) });
                 }
             }
         }
         edges
     }
 
-    /// Makes the mailboxes between lanes.
+    /// Makes the mailboxes between lanes: for each way out of a lane one, or one for each branch, so
+    /// that a window of one branch does not take the place of one of the other.
     fn ways(&self, config: &Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Ways {
         let bells: Vec<Doorbell> = (0..self.lanes_count()).map(|_| Doorbell::default()).collect();
         let (mut ports, mut mail) = (Vec::new(), BTreeMap::<usize, Vec<_>>::new());
-        let sources = (0..graph.sources.len()).map(Node::Source);
-        for node in sources.chain((0..config.stages.len()).map(Node::Stage)) {
-            for lane in 1..self.lanes_count() {
-                let edges = self.edges(node, lane, config);
-                let Some(first) = edges.first().filter(|_| self.lane_of(node) != lane) else {
-                    continue;
-                };
-                let page = graph.ledger.page_of(&config.stages[self.on(lane)[first.node]].id);
-                let spec = spec_of(node, graph.sources, graph.stages);
-                let bell = bells[lane].clone();
-                let stages = config.stages.len();
-                let (port, reader) =
-                    Port::new(spec, stages, bell, page, graph.offline, first.branch);
-                ports.push((node, port));
-                mail.entry(lane).or_default().push((node, reader));
+        let stages = config.stages.len();
+        for node in (0..stages).map(Node::Stage) {
+            for lane in (1..self.lanes_count()).filter(|lane| lane_of(node, &self.lanes) != *lane) {
+                let on = self.on(lane);
+                for branch in [Branch::All, Branch::Main, Branch::Degraded] {
+                    let mut edges = self.edges(node, lane, config);
+                    edges.retain(|edge| edge.branch == branch);
+                    if edges.is_empty() {
+                        continue;
+                    }
+                    let page = |e: &Edge| graph.ledger.page_of(&config.stages[on[e.node]].id);
+                    let readers = edges.iter().map(page).collect();
+                    let (spec, bell) = (&graph.stages[..], bells[lane].clone());
+                    let spec = spec_of(node, graph.sources, spec);
+                    let (port, reader) =
+                        Port::new(spec, stages, bell, readers, graph.offline, branch);
+                    ports.push((node, port));
+                    mail.entry(lane).or_default().push((Route::new(spec, edges), reader));
+                }
             }
         }
         Ways { bells, taps, ports, mail }
@@ -289,12 +357,9 @@ impl Plan {
                 routes.push(self.route(Node::Source(i), lane, config, graph, ways));
             }
         }
-        let mut readers = Vec::new();
-        for (node, reader) in ways.mail.remove(&lane).unwrap_or_default() {
-            let spec = spec_of(node, graph.sources, graph.stages);
-            routes.push(Route::new(spec, self.edges(node, lane, config)));
-            readers.push(reader);
-        }
+        let (from_mail, readers): (Vec<_>, _) =
+            ways.mail.remove(&lane).unwrap_or_default().into_iter().unzip();
+        routes.extend(from_mail);
         (routes, readers)
     }
 

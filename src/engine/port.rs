@@ -1,14 +1,14 @@
 //! Ports: the way from one lane into another, through a mailbox that keeps the newest frame.
 
 use super::pipeline::Branch;
-use crate::frame::{Flags, Frame, Spec};
+use crate::frame::{Frame, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::ring::{Doorbell, MailReader, MailWriter, mailbox};
 use std::sync::Arc;
 
 /// What lies in a mailbox.
 pub struct Letter {
-    /// The frame; flagged END when nothing more will come.
+    /// The frame.
     pub frame: Frame,
     /// Nanoseconds that each stage of the graph has spent on it so far.
     pub spent_ns: Vec<u64>,
@@ -21,7 +21,8 @@ pub struct Letter {
 pub struct Port {
     mail: MailWriter<Letter>,
     bell: Doorbell,
-    counters: Arc<Counters>,
+    /// The pages of the stages that are reached: what they never get to see is counted there.
+    readers: Vec<Arc<Counters>>,
     /// Set for offline runs: wait until the frame before was taken.
     patient: bool,
     /// Which windows go this way.
@@ -29,19 +30,19 @@ pub struct Port {
 }
 
 impl Port {
-    /// A port for frames of `spec` from a graph of `stages` stages, which rings `bell`. `counters` is
-    /// the page of the stage that is reached: what it never gets to see is counted there.
+    /// A port for those frames of `spec` that go by `branch`, from a graph of `stages` stages; it rings
+    /// `bell`. `readers` are the pages of the stages that are reached.
     pub fn new(
         spec: &Spec,
         stages: usize,
         bell: Doorbell,
-        counters: Arc<Counters>,
+        readers: Vec<Arc<Counters>>,
         patient: bool,
         branch: Branch,
     ) -> (Self, MailReader<Letter>) {
         let letter = || Letter { frame: spec.frame(), spent_ns: vec![0; stages], resets: 0 };
         let (mail, reader) = mailbox([letter(), letter(), letter()]);
-        (Self { mail, bell, counters, patient, branch }, reader)
+        (Self { mail, bell, readers, patient, branch }, reader)
     }
 
     /// **Data.** Makes `frame` the newest; one that was not taken yet is passed over and counted.
@@ -49,8 +50,8 @@ impl Port {
         if !self.branch.takes(frame) {
             return;
         }
-        if self.patient {
-            self.wait();
+        while self.patient && !self.mail.is_taken() && self.mail.has_reader() {
+            std::thread::yield_now();
         }
         let replaced = self.mail.send_with(|letter| {
             letter.frame.copy_from(frame);
@@ -58,25 +59,16 @@ impl Port {
             letter.resets = resets;
         });
         if replaced {
-            self.counters.add(Cause::Skipped, 1);
+            self.readers.iter().for_each(|page| page.add(Cause::Skipped, 1));
         }
         self.bell.ring();
     }
 
-    /// **Data.** Says that nothing more will come, once the last frame was taken: it is called once,
-    /// when the lane has nothing else to do.
-    pub fn end(&mut self) {
-        self.wait();
-        self.mail.send_with(|letter| {
-            letter.frame.resize(0, 0);
-            letter.frame.flags = Flags::END;
-        });
-        self.bell.ring();
-    }
-
-    fn wait(&self) {
-        while !self.mail.is_taken() && self.mail.has_reader() {
-            std::thread::yield_now();
-        }
+    /// **Data.** Nothing more will come: the reader takes what is left and sees that the writing end is
+    /// gone.
+    pub fn end(self) {
+        let Self { mail, bell, .. } = self;
+        drop(mail);
+        bell.ring();
     }
 }
