@@ -161,7 +161,9 @@ impl Source for Lsl {
 
     fn read(&mut self, block: &mut Frame) -> Result<Read> {
         let Some(link) = &mut self.link else { return Ok(Read::End) };
-        if link.inlet.is_none() {
+        let was_there = link.inlet.is_some();
+        // A sample that waits for its block goes first, also when it was the last.
+        if !was_there && link.held.is_none() {
             return self.reconnect();
         }
         let read = if is_markers(&link.facts) {
@@ -169,7 +171,7 @@ impl Source for Lsl {
         } else {
             link.read_samples(block, &self.ledger)?
         };
-        if link.inlet.is_none() {
+        if was_there && link.inlet.is_none() {
             let (name, wait_s) = (&link.facts.name, self.settings.recover_s);
             if wait_s > 0.0 {
                 tracing::warn!("the sender of `{name}` is gone; waiting up to {wait_s} s for it");
