@@ -314,28 +314,25 @@ impl Plan {
         edges
     }
 
-    /// Makes the mailboxes between lanes: for each way out of a lane one, or one for each branch, so
-    /// that a window of one branch does not take the place of one of the other.
+    /// Makes the mailboxes between lanes: for each way from one into another one, or one for each branch,
+    /// so that a window of one branch does not take the place of one of the other.
     fn ways(&self, config: &Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Ways {
         let bells: Vec<Doorbell> = (0..self.lanes_count()).map(|_| Doorbell::default()).collect();
         let (mut ports, mut mail) = (Vec::new(), BTreeMap::<usize, Vec<_>>::new());
-        let stages = config.stages.len();
-        for node in (0..stages).map(Node::Stage) {
-            for lane in (1..self.lanes_count()).filter(|lane| lane_of(node, &self.lanes) != *lane) {
+        for (i, spec) in graph.stages.iter().enumerate() {
+            for lane in (1..self.lanes_count()).filter(|lane| self.lanes[i] != *lane) {
                 let on = self.on(lane);
                 for branch in [Branch::All, Branch::Main, Branch::Degraded] {
-                    let mut edges = self.edges(node, lane, config);
+                    let mut edges = self.edges(Node::Stage(i), lane, config);
                     edges.retain(|edge| edge.branch == branch);
                     if edges.is_empty() {
                         continue;
                     }
                     let page = |e: &Edge| graph.ledger.page_of(&config.stages[on[e.node]].id);
-                    let readers = edges.iter().map(page).collect();
-                    let (spec, bell) = (&graph.stages[..], bells[lane].clone());
-                    let spec = spec_of(node, graph.sources, spec);
+                    let (readers, bell) = (edges.iter().map(page).collect(), bells[lane].clone());
                     let (port, reader) =
-                        Port::new(spec, stages, bell, readers, graph.offline, branch);
-                    ports.push((node, port));
+                        Port::new(spec, self.lanes.len(), bell, readers, graph.offline, branch);
+                    ports.push((Node::Stage(i), port));
                     mail.entry(lane).or_default().push((Route::new(spec, edges), reader));
                 }
             }
