@@ -18,6 +18,7 @@ use crate::model::Model;
 use crate::ring::{BlockReader, BlockWriter, Doorbell, Producer, blocks, ring};
 use crate::sinks::RunFacts;
 use crate::sources::Speed;
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -64,7 +65,6 @@ pub struct Running {
 /// What has to be known of a running stage when the next pipeline comes.
 struct Stage {
     id: String,
-    kind: &'static str,
     from: Vec<Node>,
     lane: usize,
     settings: serde_json::Value,
@@ -150,7 +150,7 @@ impl Running {
     pub fn swap(&mut self, mut config: Config) -> Result<Vec<String>> {
         self.check_fixed(&config)?;
         let (stages, specs) = prepare(&mut config, &self.sources)?;
-        self.check_shape(&stages)?;
+        self.check_sent(&stages)?;
         let keep: Vec<bool> = (0..stages.len()).map(|i| self.keeps(&stages, i)).collect();
         self.threads.wait_for_swap()?;
         let parts =
@@ -182,28 +182,22 @@ impl Running {
 
     /// Refuses a config that differs in what cannot change.
     fn check_fixed(&self, next: &Config) -> Result<()> {
-        let next = fixed(next);
-        let differs = |i: &usize| self.fixed.get(*i) != next.get(*i);
-        let Some(i) = (0..self.fixed.len().max(next.len())).find(differs) else { return Ok(()) };
-        let what = self.fixed.get(i).or(next.get(i)).map_or("", |(name, _)| name.as_str());
-        Err(Error::mismatch(format!("{what} cannot change while it runs; {RESTART}")))
+        let (ours, theirs) = (&self.fixed, &fixed(next));
+        let lacking = |a: &Fixed, b: &Fixed| a.iter().find(|part| !b.contains(part)).cloned();
+        match lacking(theirs, ours).or_else(|| lacking(ours, theirs)) {
+            Some((what, _)) => {
+                Err(Error::mismatch(format!("{what} cannot change while it runs; {RESTART}")))
+            }
+            None => Ok(()),
+        }
     }
 
-    /// Refuses stages that do not stand where those that run stand.
-    fn check_shape(&self, next: &[Stage]) -> Result<()> {
-        let place = |s: &Stage| (s.id.clone(), s.kind, s.from.clone(), s.lane);
-        if let Some(other) = (0..self.stages.len().max(next.len()))
-            .find(|i| self.stages.get(*i).map(place) != next.get(*i).map(place))
-        {
-            let name = next.get(other).or(self.stages.get(other)).map_or("", |s| s.id.as_str());
-            return Err(Error::mismatch(format!(
-                "the stages hang together in another way from `{name}` on; {RESTART}"
-            )));
-        }
-        for (ours, theirs) in self.stages.iter().zip(next) {
-            let i = Node::Stage(self.stages.iter().position(|s| s.id == ours.id).unwrap_or(0));
-            let reaches_others = self.tapped.contains(&i)
-                || next.iter().any(|s| s.lane != theirs.lane && s.from.contains(&i));
+    /// Refuses stages that send something else than those were opened for who read it and stay.
+    fn check_sent(&self, next: &[Stage]) -> Result<()> {
+        for (i, (ours, theirs)) in self.stages.iter().zip(next).enumerate() {
+            let node = Node::Stage(i);
+            let reaches_others = self.tapped.contains(&node)
+                || next.iter().any(|s| s.lane != theirs.lane && s.from.contains(&node));
             if reaches_others && ours.spec != theirs.spec {
                 return Err(Error::mismatch(format!(
                     "`{}` would send something else than its readers were opened for; {RESTART}",
@@ -242,19 +236,24 @@ impl Running {
 
 /// What of `config` cannot change while it runs.
 fn fixed(config: &Config) -> Fixed {
+    let ids = |from: &[Node]| from.iter().map(|n| config.id(*n).to_owned()).collect::<Vec<_>>();
+    let lanes = assembly::lanes(config);
     let mut parts = Vec::new();
-    for source in &config.sources {
-        let said = serde_json::json!([source.kind, source.settings]);
+    for (i, stage) in config.stages.iter().enumerate() {
+        let said = json!([i, stage.kind, ids(&stage.from), lanes[i]]);
+        parts.push((format!("the place of the stage `{}`", stage.id), said));
+    }
+    for (i, source) in config.sources.iter().enumerate() {
+        let said = json!([i, source.kind, source.settings]);
         parts.push((format!("the source `{}`", source.id), said));
     }
-    for sink in &config.sinks {
-        let from: Vec<&str> = sink.from.iter().map(|node| config.id(*node)).collect();
-        let said = serde_json::json!([sink.kind, from, sink.settings]);
+    for (i, sink) in config.sinks.iter().enumerate() {
+        let said = json!([i, sink.kind, ids(&sink.from), sink.settings]);
         parts.push((format!("the sink `{}`", sink.id), said));
     }
-    parts.push(("the table `realtime`".into(), serde_json::json!(config.realtime)));
+    parts.push(("the table `realtime`".into(), json!(config.realtime)));
     let degrade = config.deadline.degrade.map(|i| config.id(Node::Stage(i)));
-    parts.push(("the key `degrade`".into(), serde_json::json!(degrade)));
+    parts.push(("the key `degrade`".into(), json!(degrade)));
     parts
 }
 
@@ -266,7 +265,6 @@ fn prepare(config: &mut Config, sources: &[Spec]) -> Result<(Vec<Stage>, Vec<Spe
     let lanes = assembly::lanes(config);
     let stage = |(i, unit): (usize, &Unit<dyn crate::stages::Stage>)| Stage {
         id: unit.id.clone(),
-        kind: unit.kind,
         from: unit.from.clone(),
         lane: lanes[i],
         settings: unit.settings.clone(),

@@ -187,3 +187,80 @@ fn oldest(rings: &[BlockReader]) -> Option<usize> {
     }
     best.map(|(i, _)| i)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::Guard;
+    use super::super::pipeline::{Branch, Edge, Node, Route};
+    use super::*;
+    use crate::config::OnGap;
+    use crate::frame::Channel;
+    use crate::ledger::{Cause, Counters};
+    use crate::ring::{BlockWriter, blocks, ring};
+    use crate::stages::{Emit, Fault, Stage};
+    use std::sync::Barrier;
+
+    /// A stage that holds its first frame until somebody else is at the barrier.
+    struct Held(Option<Arc<Barrier>>);
+
+    impl Stage for Held {
+        fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
+            Ok(inputs[0].clone())
+        }
+
+        fn process(&mut self, _: &mut Frame, _: &mut dyn Emit) -> Result<(), Fault> {
+            if let Some(barrier) = self.0.take() {
+                barrier.wait();
+            }
+            Ok(())
+        }
+
+        fn reset(&mut self) {}
+    }
+
+    /// A lane with one stage that is held at its first block of ten samples, and four more that wait.
+    fn held() -> (Lane, BlockWriter, Arc<Counters>, Arc<Barrier>) {
+        let spec = Spec::samples(vec![Channel::named("C3")], 100.0, 10);
+        let (page, barrier) = (Counters::new("held"), Arc::new(Barrier::new(2)));
+        let route = Route::new(&spec, Vec::new());
+        let stage = Box::new(Held(Some(barrier.clone())));
+        let nodes = vec![Node::new(stage, 0, route, page.clone())];
+        let entry = Route::new(&spec, vec![Edge { node: 0, input: 0, branch: Branch::All }]);
+        let pipeline = Pipeline::new(vec![entry], nodes, 1, OnGap::Reset, Guard::none());
+        let (mut writer, reader) = blocks(16, 100);
+        let mut block = spec.frame();
+        block.resize(10, 1);
+        (0..5).for_each(|_| assert!(writer.push(&block)));
+        let inbox = Inbox {
+            rings: vec![reader],
+            mail: Vec::new(),
+            bell: Doorbell::default(),
+            swaps: ring(vec![Swap::default()]).1,
+            block: spec.frame(),
+            ordered: false,
+        };
+        let (lane, _) = Lane::start("lane", pipeline, inbox, Realtime::default()).unwrap();
+        while page.page().taken_in == 0 {
+            std::thread::yield_now();
+        }
+        (lane, writer, page, barrier)
+    }
+
+    #[test]
+    fn a_lane_works_off_what_waits_when_its_sources_are_gone() {
+        let (lane, writer, page, barrier) = held();
+        drop(writer);
+        barrier.wait();
+        lane.join().unwrap();
+        assert_eq!((page.page().taken_in, page.get(Cause::Unread)), (50, 0));
+    }
+
+    #[test]
+    fn a_lane_that_is_stopped_counts_what_it_leaves_unread() {
+        let (lane, _writer, page, barrier) = held();
+        lane.stop();
+        barrier.wait();
+        lane.join().unwrap();
+        assert_eq!((page.page().taken_in, page.get(Cause::Unread)), (10, 40));
+    }
+}

@@ -362,10 +362,13 @@ impl Report {
         Self { verdicts, ledger }
     }
 
-    /// How many the ledger has under `key` (`in`, `out` or a cause) at `place`.
+    /// How many the ledger has under `key` (`in`, `out`, `indices` or a cause) at `place`.
     pub fn count(&self, place: &str, key: &str) -> u64 {
         let page = self.ledger.get(place).unwrap_or_else(|| panic!("no page of {place}"));
-        let value = if matches!(key, "in" | "out") { &page[key] } else { &page["counts"][key] };
+        let value = match key {
+            "in" | "out" | "indices" => &page[key],
+            _ => &page["counts"][key],
+        };
         value.as_u64().unwrap_or_default()
     }
 
