@@ -3,6 +3,7 @@
 //! replaced.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+use saltatory::clock;
 use saltatory::config::{self, Config};
 use saltatory::error::Result;
 use saltatory::frame::{Channel, Flags, Frame, Payload, Span, Spec};
@@ -74,6 +75,46 @@ impl Source for Fed {
         }
         let [first_s, last_s] = [first, last].map(|n| n as f64 / self.spec.rate_hz);
         block.span = Span { first, last, first_s, last_s, ..block.span };
+        Ok(Read::Filled)
+    }
+}
+
+/// A live source of noise at the pace of life: the same second over and over, so that making it costs
+/// nothing.
+pub struct Paced {
+    spec: Spec,
+    second: Vec<f64>,
+    next: u64,
+    start_s: f64,
+}
+
+pub fn paced(spec: Spec) -> Box<dyn Source> {
+    let second = (0..spec.rate_hz as u64 * spec.cols as u64).map(noise).collect();
+    Box::new(Paced { spec, second, next: 0, start_s: 0.0 })
+}
+
+impl Source for Paced {
+    fn open(&mut self, _ledger: Arc<Counters>) -> Result<Spec> {
+        Ok(self.spec.clone())
+    }
+
+    fn start(&mut self, at_s: f64) {
+        self.start_s = at_s;
+    }
+
+    fn read(&mut self, block: &mut Frame) -> Result<Read> {
+        let (rows, rate_hz) = (self.spec.rows, self.spec.rate_hz);
+        let (first, last) = (self.next, self.next + rows as u64 - 1);
+        let [first_s, last_s] = [first, last].map(|n| self.start_s + n as f64 / rate_hz);
+        if let Ok(wait) = Duration::try_from_secs_f64(last_s - clock::now_s()) {
+            std::thread::sleep(wait);
+        }
+        let n = rows * self.spec.cols;
+        let from = first as usize * self.spec.cols % (self.second.len() / n * n);
+        block.resize(rows, self.spec.cols);
+        block.data.copy_from_slice(&self.second[from..from + n]);
+        block.span = Span { first, last, first_s, last_s, ..block.span };
+        self.next = last + 1;
         Ok(Read::Filled)
     }
 }
