@@ -25,6 +25,17 @@ pub enum Payload {
     Scores,
 }
 
+impl Payload {
+    /// How many the ledger counts for `frame`: the samples of a stream one by one, all else by frames,
+    /// of which one on which nothing is decided does not count.
+    pub fn units(self, frame: &Frame) -> u64 {
+        match self {
+            Payload::Samples => frame.rows as u64,
+            _ => u64::from(!frame.flags.has(Flags::PART)),
+        }
+    }
+}
+
 /// One channel of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Channel {

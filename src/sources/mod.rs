@@ -25,9 +25,9 @@ pub trait Source: Send {
     fn start(&mut self, _at_s: f64) {}
 
     /// Fills `block` with the next samples or the next marker; the engine stamps the arrival. Returns [`Read::Idle`] at least
-    /// every 100 ms when nothing comes, so that the engine can stop it. Missing samples keep their
-    /// indices: the next block starts that much higher, and the engine flags it GAP. A break of
-    /// unknown length is flagged by the source itself.
+    /// every 100 ms when nothing comes, so that the engine can stop it. Indices count from 0. Missing
+    /// samples keep theirs: the next block starts that much higher, and the engine counts the gap and
+    /// flags the block GAP. A break of unknown length is flagged by the source itself.
     fn read(&mut self, block: &mut Frame) -> Result<Read>;
 
     /// Whether it delivers as fast as it is read, not at the pace of a clock: the engine then

@@ -121,7 +121,8 @@ fn engine(options: &Options, child: &mut std::process::Child) -> Result<run::Rep
     let stop = Stop::default();
     let mut session = Session::start(config, &run::Options::default(), &stop)?;
     session.running.watch(&stop, |_| matches!(child.try_wait(), Ok(None)));
-    session.finish()
+    let (report, ended) = session.finish();
+    ended.map(|()| report)
 }
 
 fn failed(e: &dyn std::fmt::Display) -> Error {

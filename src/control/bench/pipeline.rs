@@ -70,7 +70,8 @@ fn measure(path: &Path, options: &Options) -> Result<Vec<Record>> {
         true
     });
     let cpu_s = cpu_s() - cpu_before_s;
-    let report = session.finish()?;
+    let (report, ended) = session.finish();
+    ended?;
     let lost: u64 = report
         .ledger
         .iter()
