@@ -110,7 +110,8 @@ impl Running {
             for_s,
             classes: config.classes().map(|c| c.pairs()).unwrap_or_default(),
         };
-        let tapped = config.sinks.iter().flat_map(|s| s.from.clone()).collect();
+        let tapped: Vec<Node> = config.sinks.iter().flat_map(|s| s.from.clone()).collect();
+        fuse(&mut config, &stages, &tapped);
         let (outlets, taps) = open_sinks(&mut config, &sources, &specs, offline, &facts)?;
         let parts = assemble(&mut config, &sources, &specs, offline, &facts, taps)?;
         let (threads, for_lanes) = start(config, &sources, offline, counters, parts, outlets)?;
@@ -138,6 +139,7 @@ impl Running {
     pub fn swap(&mut self, mut config: Config) -> Result<Vec<String>> {
         let (stages, specs) = prepare(&mut config, &self.sources)?;
         self.check_shape(&stages)?;
+        fuse(&mut config, &stages, &self.tapped);
         let keep: Vec<bool> = (0..stages.len()).map(|i| self.keeps(&stages, i)).collect();
         let parts =
             assemble(&mut config, &self.sources, &specs, self.offline, &self.facts, Vec::new())?;
@@ -188,8 +190,7 @@ impl Running {
         }
         for (ours, theirs) in self.stages.iter().zip(next) {
             let i = Node::Stage(self.stages.iter().position(|s| s.id == ours.id).unwrap_or(0));
-            let reaches_others = self.tapped.contains(&i)
-                || next.iter().any(|s| s.lane != theirs.lane && s.from.contains(&i));
+            let reaches_others = self.tapped.contains(&i) || theirs.reaches_lanes(i, next);
             if reaches_others && ours.spec != theirs.spec {
                 return Err(Error::mismatch(format!(
                     "`{}` would send something else than its readers were opened for; {restart}",
@@ -223,6 +224,21 @@ impl Running {
     pub fn finish(self) -> Result<()> {
         self.threads.finish()
     }
+}
+
+impl Stage {
+    /// Whether a stage of another lane reads from it; `node` is itself.
+    fn reaches_lanes(&self, node: Node, all: &[Self]) -> bool {
+        all.iter().any(|s| s.lane != self.lane && s.from.contains(&node))
+    }
+}
+
+/// Lets neighbours share their work where nobody else sees what lies between them.
+fn fuse(config: &mut Config, stages: &[Stage], tapped: &[Node]) {
+    let numbered = stages.iter().enumerate().map(|(i, stage)| (Node::Stage(i), stage));
+    let to_lanes = numbered.filter(|(node, stage)| stage.reaches_lanes(*node, stages));
+    let seen: Vec<Node> = to_lanes.map(|(node, _)| node).chain(tapped.iter().copied()).collect();
+    config.fuse(&seen);
 }
 
 /// Loads the model and prepares the stages.

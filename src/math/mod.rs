@@ -2,10 +2,14 @@
 
 pub mod covariance;
 pub mod filter_design;
+pub mod householder;
 pub mod linalg;
 pub mod logistic;
 pub mod montage;
+pub mod padded;
+pub mod simd;
 pub mod simulator;
 pub mod sos;
 pub mod spd;
+pub mod triangular;
 pub mod tridiagonal;
