@@ -7,6 +7,7 @@ pub mod logistic;
 pub mod montage;
 pub mod simd;
 pub mod simulator;
+pub mod sliding;
 pub mod sos;
 pub mod spd;
 pub mod tridiagonal;

@@ -6,6 +6,7 @@ use crate::kind::{Kind, kind};
 pub mod classes;
 pub mod event;
 pub(super) mod history;
+mod hops;
 #[expect(clippy::module_inception, reason = "a file is named after its kind")]
 pub mod window;
 
