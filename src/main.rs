@@ -1,6 +1,7 @@
 //! The command line: arguments to library calls, errors to text and exit codes.
 
 use clap::{CommandFactory, Parser, Subcommand};
+use saltatory::control::bench::Suite;
 use saltatory::control::{self, list::Family, stop::Stop};
 use saltatory::error::Result;
 use saltatory::fit::Protocol;
@@ -136,6 +137,36 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure what the engine costs on this machine
+    ///
+    /// `ring`: how threads hand each other frames. `stages`: single stages, hot and once per 50 ms,
+    /// beside the bare eigendecomposition. `pipeline`: whole configs at the pace of their samples.
+    /// `latency`: LSL to LSL in two processes, from inside and from outside. All of them when none is
+    /// named. Compare figures of one machine, as ratios: --save writes them, --baseline compares.
+    Bench {
+        #[arg(value_enum)]
+        suites: Vec<Suite>,
+        /// Seconds for each case of `ring` and `stages`; `pipeline` and `latency` take 20 times as long
+        #[arg(long, default_value_t = 0.5)]
+        seconds: f64,
+        /// A config for `pipeline` [default: configs/scale_*.toml]
+        #[arg(long, value_name = "CONFIG")]
+        config: Vec<PathBuf>,
+        /// Override a setting of `pipeline` and `latency`, such as realtime.wait=spin
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        /// Write the figures to this file
+        #[arg(long, value_name = "OUT.json")]
+        save: Option<PathBuf>,
+        /// Compare with the figures in this file
+        #[arg(long, value_name = "OLD.json")]
+        baseline: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+        /// Be the other process of `latency`
+        #[arg(long, hide = true, value_name = "SECONDS")]
+        peer: Option<f64>,
+    },
     /// Print the completion script for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -183,6 +214,19 @@ fn dispatch(command: Command) -> Result<()> {
         Command::List { toml: true, .. } => control::print(&control::reference::text()),
         Command::List { family, json, .. } => control::list::list(family, json),
         Command::Inspect { file, json } => control::inspect::inspect(&file, json),
+        Command::Bench { peer: Some(seconds), .. } => control::bench::peer(seconds),
+        Command::Bench { suites, seconds, config: configs, sets, save, baseline, json, .. } => {
+            let (suites, seconds) = (suites, seconds.max(0.01));
+            control::bench::bench(&control::bench::Options {
+                suites,
+                seconds,
+                configs,
+                sets,
+                json,
+                save,
+                baseline,
+            })
+        }
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "saltatory", &mut std::io::stdout());

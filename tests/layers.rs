@@ -23,7 +23,8 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: [&str; 3] = ["src/wire/lsl/", "src/ring/", "src/engine/rights.rs"];
+const UNSAFE: [&str; 4] =
+    ["src/wire/lsl/", "src/ring/", "src/engine/rights.rs", "src/math/simd.rs"];
 
 /// Where the `lsl` crate may be used.
 const LSL: &str = "src/wire/lsl/";

@@ -248,8 +248,8 @@ fn scores() -> Spec {
         rows: 1,
         cols: 2,
         rate_hz: 160.0,
-        channels: Vec::new(),
         classes: vec!["left".into(), "right".into()],
+        ..Spec::markers()
     }
 }
 

@@ -8,10 +8,10 @@ than a quarter of a core is left out if there is a quieter one, as peerbench its
 import glob, json, os, statistics, subprocess, sys
 
 BEGIN, END = "<!-- rivals: begin -->", "<!-- rivals: end -->"
-OURS, FLOOR, NOISY = "saltatory", "echo", 0.25
+OURS, RIG, FLOOR, NOISY = "saltatory", "saltatory-rig", "echo", 0.25
 NAMES = {
     "echo": "floor: echo, no work", "pylsl": "pylsl + SciPy + pyRiemann loop", "mnelsl": "MNE-LSL + pyRiemann",
-    "ezmsg": "ezmsg", "timeflux": "Timeflux, graph rate 100", "timeflux1k": "Timeflux, graph rate 1000", OURS: "**Saltatory**",
+    "ezmsg": "ezmsg", "timeflux": "Timeflux, graph rate 100", "timeflux1k": "Timeflux, graph rate 1000", OURS: "**Saltatory**", RIG: "**Saltatory, rig** (pinned, spinning)",
 }
 
 
@@ -58,21 +58,28 @@ def table(measured):
 
 def ratios(measured):
     """How ours stands beside the best of the peers, figure by figure, and above the floor."""
-    ours, floor = measured.get(OURS), measured.get(FLOOR)
-    peers = {n: r for n, r in measured.items() if r and n not in (OURS, FLOOR)}
+    floor, ours = measured.get(FLOOR), [n for n in (OURS, RIG) if measured.get(n)]
+    peers = {n: r for n, r in measured.items() if r and n not in (OURS, RIG, FLOOR)}
     if not ours or not peers:
         return []
-    lines = ["| figure | best peer | Saltatory | best peer / Saltatory | above the floor |", "|" + "---|" * 5]
+    head = ["figure", "best peer"]
+    for name in ours:
+        short = NAMES[name].strip("*").split("**")[0]
+        head += [short, "times better", "above the floor"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for key, name, scale, unit in (
         ("p50_us", "p50", 1e-3, " ms"), ("p99_us", "p99", 1e-3, " ms"), ("p999_us", "p99.9", 1e-3, " ms"),
         ("max_us", "max", 1e-3, " ms"), ("cpu_cores", "CPU, cores", 1, ""), ("rss_mib", "RSS", 1, " MiB"),
     ):
         best = min(peers, key=lambda n: median(peers[n], key))
-        theirs, mine = median(peers[best], key), median(ours, key)
+        theirs = median(peers[best], key)
         digits = 3 if key == "cpu_cores" else 0 if key == "rss_mib" else 2
-        above = f"{(mine - median(floor, key)) * scale:.{digits}f}{unit}" if floor else ""
-        lines.append(f"| {name} | {theirs * scale:.{digits}f}{unit} ({best}) | {mine * scale:.{digits}f}{unit} | "
-                     f"{theirs / mine:.2f} x | {above} |")
+        cells = [name, f"{theirs * scale:.{digits}f}{unit} ({best})"]
+        for engine in ours:
+            mine = median(measured[engine], key)
+            above = f"{(mine - median(floor, key)) * scale:.{digits}f}{unit}" if floor else ""
+            cells += [f"{mine * scale:.{digits}f}{unit}", f"{theirs / mine:.2f} x", above]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 

@@ -36,7 +36,8 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
     parse(path, &text, sets)
 }
 
-fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Config> {
+/// Reads `text` as if it stood in `path`.
+pub fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Config> {
     let mut overrides: Vec<Override> = Vec::new();
     for set in sets {
         let behind = overrides.last().map_or(text.len(), |o| o.padded.len());

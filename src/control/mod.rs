@@ -1,5 +1,6 @@
 //! The control plane: what the commands do.
 
+pub mod bench;
 pub mod check;
 pub mod fit;
 pub mod inspect;

@@ -67,6 +67,7 @@ fn try_run(config: Config, options: &Options, stop: &Stop) -> Result<(Report, Re
         if let Some(reload) = &mut reload {
             reload.look(running);
         }
+        true
     });
     Ok(session.finish())
 }
@@ -159,20 +160,25 @@ fn changed(path: &Path, model: Option<&Path>) -> [Seen; 2] {
     [seen(path), model.and_then(seen)]
 }
 
-/// Adds our own sink behind every stage that makes the last kind of decision.
+/// Adds our own sink behind every stage that makes the last kind of decision; where nothing decides,
+/// behind the last stage that makes something of windows.
 fn add_recorder(
     config: &mut Config,
     specs: &[Spec],
     collected: &Arc<Mutex<Collected>>,
     keep_decisions: bool,
 ) {
-    let scores = |i: &usize| specs[*i].payload == Payload::Scores;
+    let is = |i: usize, payload: Payload| specs[i].payload == payload;
+    let made = |i: &usize| !is(*i, Payload::Samples) && !is(*i, Payload::Markers);
+    let scores = (0..specs.len()).rev().find(|i| is(*i, Payload::Scores));
+    let Some(last) = scores.or_else(|| (0..specs.len()).rev().find(made)) else { return };
     let read = |i: &usize| config.stages.iter().any(|s| s.from.contains(&Node::Stage(*i)));
-    let Some(last) = (0..specs.len()).rev().find(scores) else { return };
     let classes = specs[last].classes.clone();
-    let ends = (0..specs.len()).filter(scores).filter(|i| !read(i) && specs[*i].classes == classes);
+    let alike = |i: &usize| is(*i, specs[last].payload) && specs[*i].classes == classes;
+    let ends = (0..specs.len()).filter(|i| alike(i) && !read(i));
     let from: Vec<Node> = ends.map(Node::Stage).collect();
     let from = if from.is_empty() { vec![Node::Stage(last)] } else { from };
+    let keep_decisions = keep_decisions && scores.is_some();
     let recorder = Recorder {
         collected: collected.clone(),
         classes,
@@ -209,6 +215,10 @@ struct Recorder {
 impl Sink for Recorder {
     fn open(&mut self, _inputs: &[Spec], _run: &RunFacts) -> Result<()> {
         Ok(())
+    }
+
+    fn urgent(&self) -> bool {
+        false
     }
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {

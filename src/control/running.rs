@@ -9,7 +9,7 @@ use crate::engine::balance::{Account, Place, balance};
 use crate::engine::intake::Intake;
 use crate::engine::lane::{Inbox, Lane, Swap};
 use crate::engine::outlet::Outlet;
-use crate::engine::rights::{self, Grant};
+use crate::engine::rights::{self, Elsewhere, Grant};
 use crate::engine::tap::Tap;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
@@ -60,6 +60,7 @@ pub struct Running {
     tapped: Vec<Node>,
     grants: Vec<Grant>,
     threads: Threads,
+    _elsewhere: Option<Elsewhere>,
 }
 
 /// What has to be known of a running stage when the next pipeline comes.
@@ -102,6 +103,7 @@ impl Running {
         stop: &Stop,
         add_sinks: impl FnOnce(&mut Config, &[Spec]),
     ) -> Result<Self> {
+        let (mut grants, elsewhere) = rights::for_process(&config.realtime);
         let mut ledger = Ledger::default();
         let (sources, counters) = open_sources(&mut config, speed, &mut ledger)?;
         stop.listen();
@@ -126,11 +128,24 @@ impl Running {
         let failed = Arc::new(AtomicBool::new(false));
         let (outlets, taps) = open_sinks(&mut config, &sources, &specs, offline, &facts, &failed)?;
         let parts = assemble(&mut config, &sources, &specs, offline, &facts, taps)?;
-        let (threads, grants) = start(config, &sources, offline, counters, parts, outlets, failed)?;
+        let (threads, for_lanes) =
+            start(config, &sources, offline, counters, parts, outlets, failed)?;
+        grants.extend(for_lanes);
         for refused in grants.iter().filter(|g| !g.granted) {
             tracing::warn!("{} was refused: {}", refused.what, refused.why);
         }
-        Ok(Self { facts, sources, offline, stages, places, fixed, tapped, grants, threads })
+        Ok(Self {
+            facts,
+            sources,
+            offline,
+            stages,
+            places,
+            fixed,
+            tapped,
+            grants,
+            threads,
+            _elsewhere: elsewhere,
+        })
     }
 
     /// What is known of the run.
@@ -209,8 +224,8 @@ impl Running {
     }
 
     /// Waits until the sources have ended, the time is over, something failed, or `stop` is asked for.
-    /// Calls `meanwhile` now and then.
-    pub fn watch(&mut self, stop: &Stop, mut meanwhile: impl FnMut(&mut Self)) {
+    /// Calls `meanwhile` now and then, which can end it too by saying `false`.
+    pub fn watch(&mut self, stop: &Stop, mut meanwhile: impl FnMut(&mut Self) -> bool) {
         let end_s = self.facts.for_s.map(|s| clock::now_s() + s);
         while self.threads.is_fed() {
             let over = end_s.is_some_and(|end| clock::now_s() >= end);
@@ -218,10 +233,9 @@ impl Running {
                 eprintln!("ending in good order; press Ctrl-C again to end at once");
                 break;
             }
-            if over || self.threads.is_broken() {
+            if over || self.threads.is_broken() || !meanwhile(self) {
                 break;
             }
-            meanwhile(self);
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -317,6 +331,7 @@ fn open_sinks(
             let n = facts.stages.len();
             let (counters, bell) = (counters.clone(), bell.clone());
             let (tap, flow) = Tap::new(spec, n, outbox(spec), bell, input, counters, offline);
+            let tap = if unit.urgent() { tap } else { tap.unhurried() };
             taps.push((*node, tap));
             flows.push(flow);
         }
@@ -392,7 +407,7 @@ fn start(
             failed: failed.clone(),
         });
     }
-    let mut grants = rights::for_process(&config.realtime);
+    let mut grants = Vec::new();
     let (mut lanes, mut swaps) = (Vec::new(), Vec::new());
     for (number, part) in parts.into_iter().enumerate() {
         let (producer, consumer) = ring(vec![Swap::default()]);

@@ -6,7 +6,7 @@ use super::guard::Guard;
 use super::pipeline::{Branch, Duty, Edge, Exits, Node as Step, Pipeline, Route};
 use super::port::{Letter, Port};
 use super::tap::Tap;
-use crate::config::{Config, Node, Placement, spec_of};
+use crate::config::{Config, Node, spec_of};
 use crate::deadline::{Health, Late};
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
@@ -107,10 +107,6 @@ pub fn books(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<Vec<P
 pub fn lanes(config: &Config) -> Vec<usize> {
     let mut group: Vec<Option<usize>> = vec![None; config.stages.len()];
     for (i, stage) in config.stages.iter().enumerate() {
-        let slow = match stage.lane {
-            Some(placement) => placement == Placement::Worker,
-            None => !stage.unit.realtime(),
-        };
         let before: Vec<usize> = inputs(config, i).filter_map(|j| group[j]).collect();
         group[i] = match before.iter().min() {
             Some(first) => {
@@ -119,7 +115,7 @@ pub fn lanes(config: &Config) -> Vec<usize> {
                 }
                 Some(*first)
             }
-            None => slow.then_some(i),
+            None => stage.is_slow().then_some(i),
         };
     }
     let mut firsts: Vec<usize> = group.iter().flatten().copied().collect();

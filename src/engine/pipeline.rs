@@ -23,6 +23,8 @@ pub struct Route {
     edges: Vec<Edge>,
     exits: Exits,
     duty: Duty,
+    /// Whether windows come a step at a time, so that none may be held back.
+    by_hops: bool,
     payload: Payload,
     copy: Frame,
 }
@@ -95,7 +97,7 @@ impl Route {
     /// A route for frames of `spec`.
     pub fn new(spec: &Spec, edges: Vec<Edge>) -> Self {
         let (exits, duty, payload) = (Exits::default(), Duty::None, spec.payload);
-        Self { edges, exits, duty, payload, copy: spec.frame() }
+        Self { edges, exits, duty, by_hops: spec.hop.is_some(), payload, copy: spec.frame() }
     }
 
     /// The same with ways out and a duty.
@@ -306,14 +308,24 @@ struct Out<'a> {
 
 impl Emit for Out<'_> {
     fn emit(&mut self, frame: &mut Frame) {
-        self.counters.pass_on(self.route.payload.units(frame));
         // What the stages behind spent on an earlier frame of this block is not this frame's.
         self.course.watch.spent_ns[self.place + 1..].fill(0);
+        if frame.flags.has(Flags::PART) {
+            return offer(self.route, self.rest, self.offset, frame, self.course);
+        }
+        self.counters.pass_on(self.route.payload.units(frame));
         match self.route.duty {
             Duty::Gate => match self.course.guard.admit(frame) {
                 Verdict::Go => {}
                 Verdict::Degrade => self.counters.add(Cause::Degraded, 1),
-                Verdict::Skip => return self.counters.add(Cause::Skipped, 1),
+                Verdict::Skip => {
+                    self.counters.add(Cause::Skipped, 1);
+                    if !self.route.by_hops {
+                        return;
+                    }
+                    // Its samples are needed for the windows to come.
+                    frame.flags = frame.flags.without(Flags::GAP) | Flags::PART;
+                }
             },
             Duty::Judge if self.course.guard.judge(frame) => self.counters.add(Cause::Late, 1),
             Duty::Judge | Duty::None => {}

@@ -26,13 +26,18 @@ impl Grant {
     }
 }
 
-/// Asks for what concerns the whole process.
-pub fn for_process(asked: &Realtime) -> Vec<Grant> {
-    let mut grants = Vec::new();
+/// Asks for what concerns the whole process. Call it before any thread is started: those that come
+/// stay off the lane's core as long as the second result lives.
+pub fn for_process(asked: &Realtime) -> (Vec<Grant>, Option<Elsewhere>) {
+    let (mut grants, mut elsewhere) = (Vec::new(), None);
     if asked.lock_memory {
         grants.push(Grant::new("resident memory".into(), lock_memory()));
     }
-    grants
+    if let (Some(core), Wait::Spin) = (asked.core, asked.wait) {
+        let result = Elsewhere::than(core).map(|e| elsewhere = Some(e));
+        grants.push(Grant::new(format!("all other threads off core {core}"), result));
+    }
+    (grants, elsewhere)
 }
 
 /// Asks for what concerns the calling thread, which is to be the lane.
@@ -131,6 +136,45 @@ fn pin(_core: usize) -> Result<(), String> {
     Err("not supported on this system".into())
 }
 
+/// Keeps the calling thread, and those that it starts, off a core; until dropped, on the same thread.
+#[cfg(target_os = "linux")]
+pub struct Elsewhere(rustix::thread::CpuSet);
+
+#[cfg(target_os = "linux")]
+impl Elsewhere {
+    fn than(core: usize) -> Result<Self, String> {
+        use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+        let before = sched_getaffinity(None).map_err(|e| e.to_string())?;
+        let mut others = before;
+        if core < CpuSet::MAX_CPU {
+            others.unset(core);
+        }
+        if others.count() == 0 {
+            return Err("there is no other core for them".into());
+        }
+        sched_setaffinity(None, &others).map_err(|e| e.to_string())?;
+        Ok(Self(before))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // The thread may go where it could go before; there is nobody to tell if not.
+        let _ = rustix::thread::sched_setaffinity(None, &self.0);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub struct Elsewhere;
+
+#[cfg(not(target_os = "linux"))]
+impl Elsewhere {
+    fn than(_core: usize) -> Result<Self, String> {
+        Err("not supported on this system".into())
+    }
+}
+
 /// Keeps what the process has and will have in memory.
 #[cfg(target_os = "linux")]
 fn lock_memory() -> Result<(), String> {
@@ -152,7 +196,24 @@ mod tests {
     #[test]
     fn nothing_is_asked_for_by_default() {
         let asked = Realtime::default();
-        assert!(for_process(&asked).is_empty() && for_lane(&asked).is_empty());
+        assert!(for_process(&asked).0.is_empty() && for_lane(&asked).is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn other_threads_keep_off_the_core_of_a_lane_that_spins() {
+        use rustix::thread::sched_getaffinity;
+        let before = sched_getaffinity(None).unwrap();
+        let core = (0..).find(|c| before.is_set(*c)).unwrap();
+        let asked = Realtime { wait: Wait::Spin, core: Some(core), ..Realtime::default() };
+        let (grants, elsewhere) = for_process(&asked);
+        assert_eq!(grants[0].granted, before.count() > 1, "{grants:?}");
+        if before.count() > 1 {
+            let started = std::thread::spawn(|| sched_getaffinity(None).unwrap());
+            assert!(!started.join().unwrap().is_set(core));
+        }
+        drop(elsewhere);
+        assert_eq!(sched_getaffinity(None).unwrap(), before);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Tap {
     counters: Arc<Counters>,
     /// Set for offline runs: wait for room rather than drop.
     patient: bool,
+    /// Whether the sink is woken for each frame.
+    urgent: bool,
 }
 
 /// The sink's end.
@@ -41,8 +43,14 @@ impl Tap {
         let item = || Delivery { live: !patient, ..Delivery::with_room(spec, stages) };
         let items = (0..capacity).map(|_| item()).collect();
         let ((producer, consumer), payload) = (ring(items), spec.payload);
-        let tap = Self { ring: producer, bell, input, payload, counters, patient };
+        let urgent = true;
+        let tap = Self { ring: producer, bell, input, payload, counters, patient, urgent };
         (tap, Flow { ring: consumer, payload })
+    }
+
+    /// The same for a sink that need not be woken for each frame.
+    pub fn unhurried(self) -> Self {
+        Self { urgent: false, ..self }
     }
 
     /// **Data.** Copies `frame` out; counts it as dropped when the sink has fallen behind.
@@ -60,7 +68,9 @@ impl Tap {
         let n = self.payload.units(frame);
         self.counters.take_in(n);
         if sent {
-            self.bell.ring();
+            if self.urgent || self.patient || self.ring.is_half_full() {
+                self.bell.ring();
+            }
         } else {
             self.counters.add(Cause::Drop, n);
         }

@@ -56,6 +56,11 @@ impl<T> Producer<T> {
         self.full.read_is_held()
     }
 
+    /// Whether more than half of the items wait for the reader.
+    pub fn is_half_full(&self) -> bool {
+        2 * self.full.occupied_len() > self.full.capacity().get()
+    }
+
     /// Whether a push would find a free item.
     pub fn has_room(&self) -> bool {
         !self.free.is_empty()

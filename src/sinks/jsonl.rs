@@ -75,6 +75,10 @@ impl Sink for Jsonl {
         self.line(&head)
     }
 
+    fn urgent(&self) -> bool {
+        false
+    }
+
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
         if !self.deciding.has(&delivery.frame) {
             return Ok(());

@@ -1,6 +1,7 @@
 //! Publishes decisions as LSL streams, stamped with the time of the newest sample they rest on.
 
 use super::{Deciding, Delivery, RunFacts, Sink};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::frame::{Channel, Spec};
 use crate::wire::lsl::Outlet;
@@ -23,8 +24,9 @@ pub struct Settings {
     /// 0; "" for none.
     #[serde(default)]
     pub index: String,
-    /// Name of a stream that says how old the data of each decision are, in seconds: the age of the
-    /// newest sample and that of the oldest, and how long the engine took; "" for none.
+    /// Name of a stream that says how old the data of each decision were when it was handed over, in
+    /// seconds: the age of the newest sample and that of the oldest, and how long the engine took; ""
+    /// for none.
     #[serde(default)]
     pub ages: String,
 }
@@ -101,6 +103,7 @@ impl Sink for Lsl {
             return Ok(());
         };
         let time_s = frame.span.last_s;
+        let now_s = clock::now_s();
         if let Some(outlet) = &mut self.index {
             outlet.push(&[winner as f64], time_s)?;
         }
@@ -111,10 +114,9 @@ impl Sink for Lsl {
             outlet.push_text(label, time_s)?;
         }
         if let Some(outlet) = &mut self.ages {
-            let age = |s: Option<f64>| s.unwrap_or(f64::NAN);
-            let newest = age(delivery.age_newest_s());
-            let oldest = age(delivery.age_oldest_s());
-            outlet.push(&[newest, oldest, delivery.engine_s()], time_s)?;
+            // As they are when the decision is handed over, not when it was made.
+            let age = |s: f64| if delivery.live { now_s - s } else { f64::NAN };
+            outlet.push(&[age(time_s), age(frame.span.first_s), delivery.engine_s()], time_s)?;
         }
         Ok(())
     }

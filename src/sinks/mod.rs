@@ -25,6 +25,13 @@ pub trait Sink: Send {
     /// Takes one frame; `delivery.frame.input` says from which of its inputs.
     fn write(&mut self, delivery: &Delivery) -> Result<()>;
 
+    /// Whether each frame is to be written at once. Otherwise the lane does not wake the sink, which
+    /// looks for itself every 100 ms or when its ring fills up: no time of the lane, and no thread in
+    /// the way of those that are in a hurry.
+    fn urgent(&self) -> bool {
+        true
+    }
+
     /// Called when nothing came for 100 ms and at least that often: for redrawing and flushing.
     fn idle(&mut self) -> Result<()> {
         Ok(())

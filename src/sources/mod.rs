@@ -10,6 +10,7 @@ use crate::ledger::{Cause, Counters};
 use std::sync::Arc;
 
 pub mod lsl;
+pub mod noise;
 pub mod recording;
 pub mod replay;
 pub mod synthetic;
@@ -33,6 +34,12 @@ pub trait Source: Send {
     /// waits for room instead of dropping, and takes the blocks of all sources in order of time.
     fn offline(&self) -> bool {
         false
+    }
+
+    /// Whether to wait for data without sleeping, at the cost of a core. Sources that do not wait
+    /// for a socket ignore it.
+    fn set_busy(&mut self, _busy: bool) -> Result<()> {
+        Ok(())
     }
 
     /// Makes a recorded or simulated source deliver at `speed` times its own pace. Live sources
@@ -131,4 +138,5 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     kind::<dyn Source, lsl::Settings>("lsl"),
     kind::<dyn Source, replay::Settings>("replay"),
     kind::<dyn Source, synthetic::Settings>("synthetic"),
+    kind::<dyn Source, noise::Settings>("noise"),
 ];

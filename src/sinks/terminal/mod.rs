@@ -92,6 +92,10 @@ impl Sink for Terminal {
         Ok(())
     }
 
+    fn urgent(&self) -> bool {
+        false
+    }
+
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
         let span = delivery.frame.span;
         if !self.deciding.has(&delivery.frame) {
