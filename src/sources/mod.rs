@@ -35,6 +35,12 @@ pub trait Source: Send {
         false
     }
 
+    /// Whether to wait for data without sleeping, at the cost of a core. Sources that do not wait
+    /// for a socket ignore it.
+    fn set_busy(&mut self, _busy: bool) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes a recorded or simulated source deliver at `speed` times its own pace. Live sources
     /// ignore it.
     fn set_speed(&mut self, _speed: Speed) {}

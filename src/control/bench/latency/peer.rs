@@ -4,7 +4,7 @@ use super::{AGES, CHUNK, DECISIONS, RATE_HZ, SAMPLES, WARM_UP, channels, failed}
 use crate::clock;
 use crate::control::print_json;
 use crate::error::{Error, Result};
-use crate::wire::lsl::{Inlet, Outlet, Pulled, Query, Wire};
+use crate::wire::lsl::{Inlet, Outlet, Pulled, Query, Search, Wire};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -98,7 +98,7 @@ fn collect_decisions(inlet: &mut Inlet, seconds: f64) -> Result<Vec<(f64, f64)>>
     let mut decisions = Vec::new();
     let (mut end_s, mut last_s) = (f64::INFINITY, clock::now_s());
     while clock::now_s() < end_s {
-        match inlet.pull(0.5)? {
+        match inlet.pull(0.5) {
             Pulled::Sample(stamp_s) => {
                 last_s = clock::now_s();
                 decisions.push((stamp_s, last_s));
@@ -119,7 +119,7 @@ fn collect_decisions(inlet: &mut Inlet, seconds: f64) -> Result<Vec<(f64, f64)>>
 fn collect_ages(mut inlet: Inlet, end: &AtomicBool) -> Result<BTreeMap<u64, f64>> {
     let (mut ages, mut row) = (BTreeMap::new(), Vec::new());
     while !end.load(Ordering::Relaxed) {
-        if let Pulled::Sample(stamp_s) = inlet.pull(0.2)? {
+        if let Pulled::Sample(stamp_s) = inlet.pull(0.2) {
             row.clear();
             inlet.numbers(&mut row);
             ages.insert(stamp_s.to_bits(), row.first().copied().unwrap_or(f64::NAN));
@@ -130,6 +130,7 @@ fn collect_ages(mut inlet: Inlet, end: &AtomicBool) -> Result<BTreeMap<u64, f64>
 
 fn connect(name: &str) -> Result<Inlet> {
     let query = Query { name: Some(name.into()), ..Query::default() };
-    let opened = Inlet::open(&query, PATIENCE_S)?;
+    let found = Search::new(&query)?.wait(PATIENCE_S);
+    let opened = found.first().map(Inlet::open).transpose()?.flatten();
     opened.map(|(inlet, _)| inlet).ok_or_else(|| Error::run(format!("no stream `{name}` came")))
 }
