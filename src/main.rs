@@ -51,6 +51,11 @@ enum Command {
         json: bool,
     },
     /// Check a config whole and print its graph with shapes, rates, delays and costs
+    ///
+    /// Opens the sources, works out what every stage sends, and runs the engine for two or three seconds
+    /// on made-up samples to find out what each stage costs on this machine: `hot` as fast as can be,
+    /// `paced` at the pace of the stream, which is what counts. A config whose `deadline_ms` this machine
+    /// cannot keep is refused (exit code 2), and the dearest stage on the way is named.
     Check {
         config: PathBuf,
         /// Override a setting: key=value or id.key=value
@@ -215,9 +220,7 @@ fn dispatch(command: Command) -> Result<()> {
             let options = control::run::Options { for_s, speed, keep_decisions, reload };
             control::run::command(config, &options, report.as_deref(), json, &Stop::on_signal()?)
         }
-        Command::Check { config, sets, json } => {
-            control::check::check(config::load(&config, &sets)?, json)
-        }
+        Command::Check { config, sets, json } => control::check::check(&config, &sets, json),
         Command::Play { recording, speed, repeat, name, wait, chunk } => {
             let options = control::play::Options { speed, repeat, name, wait, chunk };
             control::play::play(&recording, &options, &Stop::on_signal()?)

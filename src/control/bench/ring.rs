@@ -24,14 +24,17 @@ pub fn run(options: &Options) -> Vec<Record> {
         cases.push(("inbox, in and out", shape, Box::new(move |o| block(o, rows))));
     }
     cases.push(("mailbox, in and out", format!("64 x {CHANNELS}"), Box::new(newest)));
+    type HandOver = fn(&Options, bool) -> Watch;
+    let ways: [(&str, HandOver); 3] = [
+        ("inbox, from thread to thread", inbox),
+        ("outbox, from thread to thread", outbox),
+        ("mailbox, from thread to thread", mail),
+    ];
     for (how, spin) in [("parked", false), ("spinning", true)] {
-        let shape = format!("5 x {CHANNELS}, reader {how}, one per 2 ms");
-        cases.push((
-            "inbox, from thread to thread",
-            shape.clone(),
-            Box::new(move |o| inbox(o, spin)),
-        ));
-        cases.push(("mailbox, from thread to thread", shape, Box::new(move |o| mail(o, spin))));
+        for (name, measure) in ways {
+            let shape = format!("5 x {CHANNELS}, reader {how}, one per 2 ms");
+            cases.push((name, shape, Box::new(move |o| measure(o, spin))));
+        }
     }
     cases.push(("doorbell, from ring to awake", "one per 2 ms".into(), Box::new(wake_up)));
 

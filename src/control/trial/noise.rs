@@ -53,8 +53,13 @@ fn covariance(out: &mut [f64], n: usize, next: &mut impl FnMut() -> f64) {
     }
 }
 
-/// Lets every stage of `config` that learns learn `classes` from noise, so that it can be run.
-pub fn fit_on_noise(config: &mut Config, sources: &[Spec], classes: &[String]) -> Result<()> {
+/// Lets every stage of `config` that learns learn `classes` from noise, so that it can be run. Returns
+/// what each stage sends then.
+pub fn fit_on_noise(
+    config: &mut Config,
+    sources: &[Spec],
+    classes: &[String],
+) -> Result<Vec<Spec>> {
     let mut specs: Vec<Spec> = Vec::new();
     for i in 0..config.stages.len() {
         let input = spec_of(config.stages[i].from[0], sources, &specs).clone();
@@ -65,7 +70,7 @@ pub fn fit_on_noise(config: &mut Config, sources: &[Spec], classes: &[String]) -
         }
         specs.push(config.prepare_stage(i, sources, &specs)?);
     }
-    Ok(())
+    Ok(specs)
 }
 
 /// When the made-up sources of a trial send: as fast as they are read, not at all, at the pace of a clock.
