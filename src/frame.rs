@@ -25,6 +25,17 @@ pub enum Payload {
     Scores,
 }
 
+impl Payload {
+    /// How many the ledger counts for `frame`: the samples of a stream one by one, all else by frames,
+    /// of which one on which nothing is decided does not count.
+    pub fn units(self, frame: &Frame) -> u64 {
+        match self {
+            Payload::Samples => frame.rows as u64,
+            _ => u64::from(!frame.flags.has(Flags::PART)),
+        }
+    }
+}
+
 /// One channel of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Channel {
@@ -234,6 +245,15 @@ impl Frame {
     /// Row `r`: one sample across channels.
     pub fn row(&self, r: usize) -> &[f64] {
         &self.data[r * self.cols..(r + 1) * self.cols]
+    }
+
+    /// When the sample in row `r` was taken: the times between the ends are spread evenly.
+    pub fn time_of(&self, r: usize) -> f64 {
+        let Span { first_s, last_s, .. } = self.span;
+        if r + 1 == self.rows {
+            return last_s;
+        }
+        first_s + (last_s - first_s) * r as f64 / (self.rows - 1) as f64
     }
 
     /// Gives the frame `rows` x `cols` zeros; allocates only beyond the capacity it was made with.

@@ -65,6 +65,12 @@ impl Guard {
         Self::new(None, Late::Block, Arc::default())
     }
 
+    /// **Data.** Goes on from where `before` stands, by its own budget and policy.
+    pub fn inherit(&mut self, before: &Guard) {
+        (self.state, self.calm, self.cost_s) = (before.state, before.calm, before.cost_s);
+        (self.passed_s, self.degraded) = (before.passed_s, before.degraded);
+    }
+
     /// **Data.** What to do with the window `frame`.
     pub fn admit(&mut self, frame: &mut Frame) -> Verdict {
         let Some(budget_s) = self.budget_s else { return Verdict::Go };

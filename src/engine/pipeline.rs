@@ -12,7 +12,7 @@ use super::guard::{Guard, Verdict};
 use super::port::{Letter, Port};
 use super::tap::Tap;
 use crate::config::OnGap;
-use crate::frame::{Flags, Frame, Spec};
+use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::stages::{Emit, Stage};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub struct Route {
     duty: Duty,
     /// Whether windows come a step at a time, so that none may be held back.
     by_hops: bool,
+    payload: Payload,
     copy: Frame,
 }
 
@@ -95,8 +96,8 @@ pub struct Node {
 impl Route {
     /// A route for frames of `spec`.
     pub fn new(spec: &Spec, edges: Vec<Edge>) -> Self {
-        let by_hops = spec.hop.is_some();
-        Self { edges, exits: Exits::default(), duty: Duty::None, by_hops, copy: spec.frame() }
+        let (exits, duty, payload) = (Exits::default(), Duty::None, spec.payload);
+        Self { edges, exits, duty, by_hops: spec.hop.is_some(), payload, copy: spec.frame() }
     }
 
     /// The same with ways out and a duty.
@@ -185,11 +186,22 @@ impl Pipeline {
         }
     }
 
-    /// **Data.** Tells every sink and every lane behind that nothing more will come.
+    /// **Data.** Counts `frame` of entry `entry` as never read by those who would have got it.
+    pub fn pass_over(&mut self, entry: usize, frame: &Frame) {
+        let Some(route) = self.entries.get(entry) else { return };
+        let n = route.payload.units(frame);
+        for edge in route.edges.iter().filter(|e| e.branch.takes(frame)) {
+            self.nodes[edge.node].counters.add(Cause::Unread, n);
+        }
+        route.exits.taps.iter().for_each(|tap| tap.pass_over(n));
+    }
+
+    /// **Data.** Tells every sink and every lane behind that nothing more will come: the ways out are
+    /// closed.
     pub fn end(&mut self) {
         for route in self.routes() {
-            route.exits.taps.iter_mut().for_each(Tap::end);
-            route.exits.ports.iter_mut().for_each(Port::end);
+            route.exits.taps.drain(..).for_each(Tap::end);
+            route.exits.ports.drain(..).for_each(Port::end);
         }
     }
 
@@ -209,6 +221,7 @@ impl Pipeline {
                 std::mem::swap(&mut ours.stage, &mut theirs.stage);
             }
         }
+        next.course.guard.inherit(&self.course.guard);
         next.course.resets = self.course.resets;
         next.resets_seen.copy_from_slice(&self.resets_seen);
         std::mem::swap(self, next);
@@ -245,21 +258,28 @@ fn offer(
         course.watch.mark = Instant::now();
     }
     let Some((last, others)) = route.edges.split_last() else { return };
+    let n = route.payload.units(frame);
     for edge in others.iter().filter(|e| e.branch.takes(frame)) {
         route.copy.copy_from(frame);
-        process(nodes, offset, *edge, &mut route.copy, course);
+        process(nodes, offset, *edge, &mut route.copy, n, course);
     }
     if last.branch.takes(frame) {
-        process(nodes, offset, *last, frame, course);
+        process(nodes, offset, *last, frame, n, course);
     }
 }
 
-/// Lets one node work on `frame`; what it emits goes on from there.
-fn process(nodes: &mut [Node], offset: usize, edge: Edge, frame: &mut Frame, course: &mut Course) {
+/// Lets one node work on `frame`, which counts for `n`; what it emits goes on from there.
+fn process(
+    nodes: &mut [Node],
+    offset: usize,
+    edge: Edge,
+    frame: &mut Frame,
+    n: u64,
+    course: &mut Course,
+) {
     let Some((node, rest)) = nodes[edge.node - offset..].split_first_mut() else { return };
     frame.input = edge.input;
-    // A frame on which nothing is decided does not count.
-    node.counters.take_in(u64::from(!frame.flags.has(Flags::PART)));
+    node.counters.take_in(n);
     let caller = course.watch.enter(node.place);
     let mut out = Out {
         route: &mut node.route,
@@ -270,7 +290,7 @@ fn process(nodes: &mut [Node], offset: usize, edge: Edge, frame: &mut Frame, cou
         course: &mut *course,
     };
     if node.stage.process(frame, &mut out).is_err() {
-        node.counters.add(Cause::Fault, 1);
+        node.counters.add(Cause::Fault, n);
         node.stage.reset();
     }
     course.watch.leave(caller);
@@ -293,7 +313,7 @@ impl Emit for Out<'_> {
         if frame.flags.has(Flags::PART) {
             return offer(self.route, self.rest, self.offset, frame, self.course);
         }
-        self.counters.pass_on(1);
+        self.counters.pass_on(self.route.payload.units(frame));
         match self.route.duty {
             Duty::Gate => match self.course.guard.admit(frame) {
                 Verdict::Go => {}
@@ -309,6 +329,9 @@ impl Emit for Out<'_> {
             },
             Duty::Judge if self.course.guard.judge(frame) => self.counters.add(Cause::Late, 1),
             Duty::Judge | Duty::None => {}
+        }
+        if frame.flags.has(Flags::DEGRADED) {
+            self.counters.pass_on_degraded();
         }
         offer(self.route, self.rest, self.offset, frame, self.course);
     }

@@ -86,8 +86,7 @@ impl Plan {
         let sources = stand_ins(&config);
         let chain = learning_chain(&mut config, &sources)?;
         let kinds: Vec<&str> = chain.iter().map(|i| config.stages[*i].kind).collect();
-        let cuts = |kind: &&str| window::KINDS.iter().any(|k| k.name == *kind);
-        let behind = kinds.iter().rposition(cuts).map_or(0, |i| i + 1);
+        let behind = kinds.iter().rposition(|kind| makes_windows(kind)).map_or(0, |i| i + 1);
         Ok(kinds[behind..].join("+"))
     }
 
@@ -127,13 +126,17 @@ impl Plan {
         let classes = config.classes().ok_or_else(no_classes)?;
         let first = first_fitted(&mut config, &chain);
         let mut head: Vec<Box<dyn Stage>> = Vec::new();
+        let mut windowed = false;
         for (i, stage) in config.stages.drain(..).enumerate() {
             if chain[..first].contains(&i) {
-                head.push(if stage.kind == "window" {
-                    epoch_stage(config.fit.as_ref(), &classes, &stage.settings)?
-                } else {
-                    stage.unit
-                });
+                let epochs = || epoch_stage(config.fit.as_ref(), &classes, &stage.settings);
+                match stage.kind {
+                    "window" => head.push(epochs()?),
+                    // Of a stream it takes windows itself.
+                    "band_power" if !windowed => head.extend([epochs()?, stage.unit]),
+                    _ => head.push(stage.unit),
+                }
+                windowed |= makes_windows(stage.kind);
             }
         }
         let (spec, frames, lost) = run(head, &mut players, config.on_gap)?;
@@ -150,6 +153,11 @@ impl Plan {
             warnings: lost,
         })
     }
+}
+
+/// Whether stages of `kind` make windows out of samples.
+fn makes_windows(kind: &str) -> bool {
+    window::KINDS.iter().any(|k| k.name == kind)
 }
 
 /// The chain of the stages that learn; without one there is nothing to fit.
@@ -194,7 +202,9 @@ fn epoch_stage(
     window: &serde_json::Value,
 ) -> Result<Box<dyn Stage>> {
     let fit = fit.ok_or_else(no_classes)?;
-    let window_s = window.get("length_s").and_then(serde_json::Value::as_f64);
+    let seconds = |key: &str| window.get(key).and_then(serde_json::Value::as_f64);
+    // Where the length can be left out it is the step.
+    let window_s = seconds("length_s").or_else(|| seconds("step_s"));
     let length_s = fit.length_s.or(window_s).unwrap_or_default();
     let (classes, start_s) = (classes.clone(), fit.start_s);
     // A recording is read in order of time, so no marker comes late.

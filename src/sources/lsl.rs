@@ -172,7 +172,9 @@ impl Source for Lsl {
 
     fn read(&mut self, block: &mut Frame) -> Result<Read> {
         let Some(link) = &mut self.link else { return Ok(Read::End) };
-        if link.inlet.is_none() {
+        let was_there = link.inlet.is_some();
+        // A sample that waits for its block goes first, also when it was the last.
+        if !was_there && link.held.is_none() {
             return self.reconnect();
         }
         let read = if is_markers(&link.facts) {
@@ -180,7 +182,7 @@ impl Source for Lsl {
         } else {
             link.read_samples(block, &self.ledger)?
         };
-        if link.inlet.is_none() {
+        if was_there && link.inlet.is_none() {
             let (name, wait_s) = (&link.facts.name, self.settings.recover_s);
             if wait_s > 0.0 {
                 tracing::warn!("the sender of `{name}` is gone; waiting up to {wait_s} s for it");
@@ -334,9 +336,8 @@ impl Link {
             let since_s = stamp_s + self.offset_s - self.last_s.unwrap_or(stamp_s + self.offset_s);
             let missing = self.timeline.resume_after(since_s - self.timeline.nominal_period_s());
             let placed = self.timeline.place(stamp_s);
-            let text = format!("the sender was away; {missing} samples are missing");
-            ledger.note(Cause::Restart, 1, placed.index, "the sender is back");
-            ledger.note(Cause::Gap, missing, placed.index, text);
+            let text = format!("the sender is back; {missing} samples are missing");
+            ledger.note(Cause::Restart, 1, placed.index, text);
             self.away_since_s = 0.0;
             let time_s = placed.time_s + self.offset_s;
             return Held { index: placed.index, time_s, flags: Flags::GAP };
@@ -344,8 +345,8 @@ impl Link {
         let placed = self.timeline.place(stamp_s);
         let mut flags = Flags::NONE;
         match placed.flaw {
-            None => {}
-            Some(Flaw::Gap(n)) => ledger.note(Cause::Gap, n, placed.index, "samples are missing"),
+            // A gap shows in the index: the engine counts it.
+            None | Some(Flaw::Gap(_)) => {}
             Some(Flaw::NotLater) => ledger.add(Cause::Duplicate, 1),
             Some(Flaw::ClockReset) => {
                 flags = Flags::GAP;

@@ -2,8 +2,8 @@
 //!
 //! The families are folders, named after what goes in and what comes out:
 //! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
-//! samples to windows, `feature` window to matrix, vector or a richer window, `manifold` matrix to
-//! matrix or vector, `decode` any of these to scores.
+//! samples to windows, `feature` window to matrix, vector or a richer window, or samples to vectors,
+//! `manifold` matrix to matrix or vector, `decode` any of these to scores.
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};

@@ -108,7 +108,7 @@ pub fn run(mut config: Config, sources: &[Spec], plan: &Plan) -> Result<Trial> {
     })?;
     let cores = watch(&mut running, &tallies, &pace, plan, &stop);
     let (facts, realtime) = (running.facts().clone(), running.grants().to_vec());
-    running.finish()?;
+    running.finish().1?;
 
     let lost = lost(&facts.ledger, &places);
     let tallies: Vec<_> =

@@ -62,8 +62,12 @@ impl History {
         self.bridged = index.saturating_sub(self.end);
         let slot = self.slot(self.end);
         self.data[slot * self.cols..(slot + 1) * self.cols].copy_from_slice(frame.row(r));
-        let (time_s, arrived_s) = (time_of(frame, r), frame.span.arrived_s);
-        self.notes[slot] = Note { index, time_s, arrived_s, bad: frame.flags.has(Flags::BAD) };
+        self.notes[slot] = Note {
+            index,
+            time_s: frame.time_of(r),
+            arrived_s: frame.span.arrived_s,
+            bad: frame.flags.has(Flags::BAD),
+        };
         self.end += 1;
     }
 
@@ -136,15 +140,6 @@ impl History {
 
     fn slot(&self, index: u64) -> usize {
         (index % self.rows as u64) as usize
-    }
-}
-
-/// When the sample in row `r` of `frame` was taken.
-pub fn time_of(frame: &Frame, r: usize) -> f64 {
-    let Span { first_s, last_s, .. } = frame.span;
-    match r + 1 == frame.rows {
-        true => last_s,
-        false => first_s + (last_s - first_s) * r as f64 / (frame.rows - 1) as f64,
     }
 }
 

@@ -3,7 +3,6 @@
 //! What it keeps are the newest samples of the step under way and, of the windows under way, where
 //! they begin. Spans and marks are those that the windows would have if they were sent whole.
 
-use super::history::time_of;
 use crate::frame::{Flags, Frame, Span, Spec};
 use crate::stages::Emit;
 
@@ -93,7 +92,7 @@ impl Hops {
             let r = first + start - self.seen;
             let slot = self.slot(start);
             self.starts[slot] =
-                Start { index: frame.span.first + r as u64, time_s: time_of(frame, r) };
+                Start { index: frame.span.first + r as u64, time_s: frame.time_of(r) };
         }
         if frame.flags.has(Flags::BAD) {
             self.bad = Some(end - 1);
@@ -116,7 +115,7 @@ impl Hops {
             first: start.index,
             last: frame.span.first + r as u64,
             first_s: start.time_s,
-            last_s: time_of(frame, r),
+            last_s: frame.time_of(r),
             arrived_s: frame.span.arrived_s,
         };
         let mark = |when: bool, flag: Flags| if when { flag } else { Flags::NONE };

@@ -118,7 +118,8 @@ fn engine(options: &Options, said: &JoinHandle<String>, bar: &ProgressBar) -> Re
     let cores = from.map_or(0.0, |(since_s, before_s)| {
         (cpu_s() - before_s) / (clock::now_s() - since_s).max(1e-9)
     });
-    let report = session.finish()?;
+    let (report, ended) = session.finish();
+    ended?;
     let lost = report.ledger.iter().flat_map(|p| &p.counts).map(|(_, n)| n).sum();
     Ok(Inside { log, stages, wait, cores, lost })
 }
