@@ -363,17 +363,20 @@ fn outbox(spec: &Spec) -> usize {
     (OUTBOX_BYTES / bytes).clamp(SMALLEST_OUTBOX, OUTBOX)
 }
 
+/// How many samples of `spec` fit between a source and the lane.
+pub fn inbox_samples(spec: &Spec) -> usize {
+    let within = |seconds: f64, bytes: usize| {
+        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
+    };
+    within(INBOX_S, INBOX_BYTES).max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES)).max(2 * spec.rows)
+}
+
 /// The ring between a source of `spec` and the lane.
 fn inbox(spec: &Spec) -> (BlockWriter, BlockReader) {
     if spec.payload == Payload::Markers {
         return blocks(MARKER_INBOX, 0);
     }
-    let within = |seconds: f64, bytes: usize| {
-        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
-    };
-    let samples = within(INBOX_S, INBOX_BYTES)
-        .max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES))
-        .max(2 * spec.rows);
+    let samples = inbox_samples(spec);
     blocks(samples.clamp(256, 65_536), samples * spec.cols)
 }
 

@@ -1,18 +1,21 @@
 //! What single stages cost: every kind in the lists with its example settings, and the cases that stand
 //! beside those of SciPy and pyRiemann, under names that say which.
 
-use super::noise::{fit_on_noise, frames};
 use super::{Options, Pace, Record, Watch};
 use crate::config::{self, Config};
 use crate::control::progress;
+use crate::control::trial::{fit_on_noise, frames};
 use crate::deadline::Health;
 use crate::engine::assembly::{self, Graph, REALTIME};
 use crate::engine::pipeline::Pipeline;
 use crate::error::Result;
 use crate::frame::{Channel, Frame, Payload, Spec};
 use crate::ledger::Ledger;
-use crate::math::linalg::Symmetric;
 use crate::math::spd::Spd;
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{MatMut, MatRef, Par};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,22 +34,33 @@ struct Case {
 pub fn run(options: &Options) -> Result<Vec<Record>> {
     let mut cases = beside_peers();
     cases.extend(every_kind());
-    let bar = progress(cases.len() + SIZES.len() * 2 + 1, "stages");
+    cases.retain(|case| options.wants_case(&case.name));
+    let bare: Vec<Bare> = bare().into_iter().filter(|b| options.wants_case(b.name)).collect();
+    let bar = progress(2 * (cases.len() + bare.len()), "stages");
     let mut records = Vec::new();
     for case in &cases {
         for pace in [Pace::Hot, Pace::Paced] {
             records.push(measure(case, pace, options)?);
+            bar.inc(1);
         }
-        bar.inc(1);
     }
-    for n in SIZES {
-        records.push(eigen(n, options));
-        records.push(distance(n, options));
-        bar.inc(2);
+    for case in bare {
+        for pace in [Pace::Hot, Pace::Paced] {
+            let watch = Watch::of(pace, options.seconds, || {}, (case.work)());
+            records.push(watch.record(named(case.name, pace), &case.shape));
+            bar.inc(1);
+        }
     }
-    records.push(mean(64, options));
     bar.finish_and_clear();
     Ok(records)
+}
+
+/// What a case is called at a pace, as the peers call theirs.
+fn named(name: &str, pace: Pace) -> String {
+    match pace {
+        Pace::Hot => name.to_owned(),
+        Pace::Paced => format!("{name}, one per 50 ms"),
+    }
 }
 
 const SIZES: [usize; 4] = [22, 64, 88, 256];
@@ -110,6 +124,11 @@ fn beside_peers() -> Vec<Case> {
             &window(2.0, &format!("{OAS}{TANGENT}{LOGISTIC}")),
         ),
     ];
+    for (channels, rows) in [(22, 500), (64, 400), (64, 2000), (306, 1250)] {
+        let shape = format!("{channels} ch x {rows}");
+        let window = Spec { payload: Payload::Window, ..samples(channels, 1e3, rows) };
+        cases.push(case("covariance (oas) of a whole window", shape, window, OAS));
+    }
     for n in SIZES {
         let shape = format!("1 of {n}x{n}");
         cases.push(case("tangent", shape.clone(), matrices(n), TANGENT));
@@ -197,43 +216,76 @@ fn measure(case: &Case, pace: Pace, options: &Options) -> Result<Record> {
         || turn(&mut frame.borrow_mut()),
         || pipeline.take(0, &mut frame.borrow_mut()),
     );
-    let name = match pace {
-        Pace::Hot => case.name.clone(),
-        Pace::Paced => format!("{}, one per 50 ms", case.name),
-    };
-    Ok(watch.record(name, &case.shape))
+    Ok(watch.record(named(&case.name, pace), &case.shape))
 }
 
-/// The eigendecomposition as faer does it: what tangent vectors would cost at least if they needed one.
-fn eigen(n: usize, options: &Options) -> Record {
+/// A piece of mathematics that is no stage.
+struct Bare {
+    name: &'static str,
+    shape: String,
+    /// Makes what is called again and again.
+    work: Box<dyn Fn() -> Box<dyn FnMut()>>,
+}
+
+fn bare() -> Vec<Bare> {
+    let mut cases = Vec::new();
+    for n in SIZES {
+        let shape = format!("{n}x{n}");
+        // What tangent vectors would cost at least if they needed one.
+        cases.push(Bare {
+            name: "bare eigendecomposition (faer)",
+            shape: shape.clone(),
+            work: Box::new(move || eigen(n)),
+        });
+        cases.push(Bare { name: "distance", shape, work: Box::new(move || distance(n)) });
+    }
+    for (count, n) in [(100, 22), (100, 64), (100, 88), (20, 256)] {
+        let shape = format!("{count} of {n}x{n}");
+        cases.push(Bare { name: "mean", shape, work: Box::new(move || mean(count, n)) });
+    }
+    cases
+}
+
+/// Values and vectors, by faer itself, with its scratch made once.
+fn eigen(n: usize) -> Box<dyn FnMut()> {
     let given = frames(&matrices(n), ROUND, 5);
-    let mut work = Symmetric::new(n);
-    let mut i = 0;
-    let decompose = || {
+    let need = self_adjoint_evd_scratch::<f64>(
+        n,
+        ComputeEigenvectors::Yes,
+        Par::Seq,
+        faer::Spec::default(),
+    );
+    let (mut scratch, mut i) = (MemBuffer::new(need), 0);
+    let (mut values, mut vectors) = (vec![0.0; n], vec![0.0; n * n]);
+    Box::new(move || {
         i += 1;
-        assert!(work.eigen(&given[i % ROUND].data).is_ok(), "the matrix is finite");
-    };
-    Watch::of(Pace::Hot, options.seconds, || {}, decompose)
-        .record("bare eigendecomposition (faer)", format!("{n}x{n}"))
+        let found = self_adjoint_evd(
+            MatRef::from_column_major_slice(&given[i % ROUND].data, n, n),
+            DiagMut::from_slice_mut(&mut values),
+            Some(MatMut::from_column_major_slice_mut(&mut vectors, n, n)),
+            Par::Seq,
+            MemStack::new(&mut scratch),
+            faer::Spec::default(),
+        );
+        assert!(found.is_ok(), "the matrix is finite");
+    })
 }
 
-fn distance(n: usize, options: &Options) -> Record {
+fn distance(n: usize) -> Box<dyn FnMut()> {
     let given = frames(&matrices(n), ROUND, 5);
-    let mut spd = Spd::new(n);
-    let mut i = 0;
-    let measure = || {
+    let (mut spd, mut i) = (Spd::new(n), 0);
+    Box::new(move || {
         i += 1;
         let found = spd.distance(&given[i % ROUND].data, &given[(i + 1) % ROUND].data);
         assert!(found.is_ok(), "the matrices are positive definite");
-    };
-    Watch::of(Pace::Hot, options.seconds, || {}, measure).record("distance", format!("{n}x{n}"))
+    })
 }
 
-fn mean(n: usize, options: &Options) -> Record {
-    let given = frames(&matrices(n), 100, 5);
-    let matrices: Vec<&[f64]> = given.iter().map(|f| f.data.as_slice()).collect();
+fn mean(count: usize, n: usize) -> Box<dyn FnMut()> {
+    let given = frames(&matrices(n), count, 5);
     let mut spd = Spd::new(n);
-    let find = || assert!(spd.mean(&matrices, None).is_ok_and(|m| m.converged), "it converges");
-    Watch::of(Pace::Hot, options.seconds.max(1.0), || {}, find)
-        .record("mean", format!("100 of {n}x{n}"))
+    Box::new(move || {
+        let matrices: Vec<&[f64]> = given.iter().map(|f| f.data.as_slice()).collect();
+        assert!(spd.mean(&matrices, None).is_ok_and(|m| m.converged), "it converges");
+    })
 }
