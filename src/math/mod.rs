@@ -5,6 +5,7 @@ pub mod filter_design;
 pub mod linalg;
 pub mod logistic;
 pub mod montage;
+mod shrinkage;
 pub mod simd;
 pub mod simulator;
 pub mod sliding;
