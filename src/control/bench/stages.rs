@@ -186,6 +186,7 @@ fn build(case: &Case) -> Result<Pipeline> {
 /// The real-time lane's part of a config.
 fn lane(config: &mut Config, sources: &[Spec]) -> Result<Pipeline> {
     let stages = config.prepare(sources, None)?;
+    config.fuse(&[]);
     let (ledger, health) = (Ledger::default(), Arc::new(Health::default()));
     let graph = Graph { sources, stages: &stages, ledger: &ledger, health: &health, offline: true };
     Ok(assembly::assemble(config, &graph, Vec::new())?.swap_remove(REALTIME).pipeline)
