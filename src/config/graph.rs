@@ -21,6 +21,26 @@ impl Config {
         Ok(specs)
     }
 
+    /// Lets each prepared stage that only one other sees find what that one begins with, where that is
+    /// less work than what it sends: same results up to rounding. `seen` are the nodes that others than
+    /// stages of the same lane look at.
+    pub fn fuse(&mut self, seen: &[Node]) {
+        for i in 1..self.stages.len() {
+            let [Node::Stage(before)] = self.stages[i].from[..] else { continue };
+            let node = Node::Stage(before);
+            let readers = self.stages.iter().flat_map(|s| &s.from).filter(|from| **from == node);
+            if readers.count() > 1 || seen.contains(&node) {
+                continue;
+            }
+            let (earlier, later) = self.stages.split_at_mut(i);
+            if let Some(linear) = later[0].unit.linear()
+                && earlier[before].unit.absorb(linear.weights())
+            {
+                linear.hand_over();
+            }
+        }
+    }
+
     /// Prepares stage `i`, given what the sources and the stages before it send.
     pub fn prepare_stage(&mut self, i: usize, sources: &[Spec], stages: &[Spec]) -> Result<Spec> {
         let stage = &mut self.stages[i];
