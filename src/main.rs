@@ -190,13 +190,35 @@ enum Command {
         #[arg(long, hide = true, value_name = "SECONDS")]
         peer: Option<f64>,
     },
+    /// Find out what this machine can hold, and what to change
+    ///
+    /// Measures how exactly this machine keeps time: the clock, how late a sleeping thread wakes up, LSL on
+    /// loopback, the disk; tries the rights that a real-time lane wants; runs three made-up pipelines of
+    /// growing size. Then says what it can hold, and what would help, each with the command for it.
+    Doctor {
+        /// How long to watch for late wake-ups, and each pipeline at most
+        #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds)]
+        seconds: f64,
+        #[arg(long)]
+        json: bool,
+        /// Be the process that tries LSL
+        #[arg(long, hide = true)]
+        lsl: bool,
+    },
     /// Print the completion script for a shell
     Completions { shell: clap_complete::Shell },
 }
 
+impl Command {
+    /// Whether it runs the engine only to measure it.
+    fn measures(&self) -> bool {
+        matches!(self, Self::Bench { .. } | Self::Check { .. } | Self::Doctor { .. })
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr(cli.verbose);
+    log_to_stderr(&cli);
     if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) {
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
@@ -264,6 +286,8 @@ fn dispatch(command: Command) -> Result<()> {
             };
             control::bench::bench(&options)
         }
+        Command::Doctor { lsl: true, .. } => control::doctor::try_lsl(),
+        Command::Doctor { seconds, json, lsl: false } => control::doctor::doctor(seconds, json),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "saltatory", &mut std::io::stdout());
@@ -272,8 +296,10 @@ fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-fn log_to_stderr(verbose: u8) {
-    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+fn log_to_stderr(cli: &Cli) {
+    // What is lost on purpose, in a measurement, is part of its result.
+    let least = if cli.command.measures() { "error" } else { "warn" };
+    let level = [least, "info", "debug"][usize::from(cli.verbose.min(2))];
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt()

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod doctor;
 pub mod fit;
 pub mod inspect;
 pub mod list;

@@ -57,6 +57,9 @@ fn measure(path: &Path, options: &Options) -> Result<Vec<Record>> {
     let shape = format!("{} ch x {} Hz", specs[0].cols, specs[0].rate_hz);
     let thousandths = |x: f64| (x * 1e3).round() / 1e3;
     let mut records = Vec::new();
+    for refused in trial.realtime.iter().filter(|grant| !grant.granted) {
+        eprintln!("{name}: {} was refused: {}", refused.what, refused.why);
+    }
     for end in &trial.ends {
         let title = format!("{name}: arrival to {}", ids[end.stage]);
         records.push(

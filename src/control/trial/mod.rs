@@ -95,8 +95,8 @@ impl Costs {
 pub fn run(mut config: Config, sources: &[Spec], plan: &Plan) -> Result<Trial> {
     let ends = ends(&config);
     let reaches = (0..config.stages.len()).map(|i| reached(&config, i, &ends)).collect::<Vec<_>>();
-    let pace = Arc::new(Pace::default());
-    let places = source_ids(&config);
+    let pace = Arc::new(Pace::new(sources.iter().any(|s| s.payload == Payload::Markers)));
+    let places = sample_ids(&config, sources);
     make_up(&mut config, sources, &pace)?;
     config.sinks.iter_mut().for_each(|sink| sink.unit = Box::new(Mute(sink.unit.urgent())));
     let ids: Vec<String> = config.stages.iter().map(|s| s.id.clone()).collect();
@@ -147,8 +147,10 @@ fn reached(config: &Config, start: usize, ends: &[usize]) -> Vec<bool> {
     ends.iter().map(|i| behind[*i]).collect()
 }
 
-fn source_ids(config: &Config) -> Vec<String> {
-    config.sources.iter().map(|s| s.id.clone()).collect()
+/// The sources that send samples.
+fn sample_ids(config: &Config, sources: &[Spec]) -> Vec<String> {
+    let sends = config.sources.iter().zip(sources);
+    sends.filter(|(_, s)| s.payload == Payload::Samples).map(|(unit, _)| unit.id.clone()).collect()
 }
 
 /// Puts made-up data in the place of every source.

@@ -81,9 +81,16 @@ pub struct Pace {
     go_s: AtomicU64,
     /// Time of the newest sample that was sent, in seconds, as bits.
     stream_s: AtomicU64,
+    /// Whether there are markers. The lane takes samples first, so these must leave it some time.
+    with_cues: bool,
 }
 
 impl Pace {
+    /// For sources that begin as fast as they are read, with or without markers among them.
+    pub fn new(with_cues: bool) -> Self {
+        Self { with_cues, ..Self::default() }
+    }
+
     /// Nothing more is sent, until [`Pace::go`].
     pub fn hold(&self) {
         self.held.store(true, Ordering::Release);
@@ -171,6 +178,8 @@ impl Source for Noise {
             if wait_s > 0.1 {
                 return Ok(Read::Idle);
             }
+        } else if self.pace.with_cues && self.pace.went_s().is_none() {
+            std::thread::sleep(NAP);
         }
         let width = self.spec.cols;
         block.resize(self.rows, width);

@@ -104,6 +104,9 @@ fn engine(options: &Options, said: &JoinHandle<String>, bar: &ProgressBar) -> Re
 
     let stop = Stop::default();
     let mut session = Session::start(config, &run::Options::default(), &stop)?;
+    for refused in session.running.grants().iter().filter(|grant| !grant.granted) {
+        eprintln!("{} was refused: {}", refused.what, refused.why);
+    }
     let mut from: Option<(f64, f64)> = None;
     session.running.watch(&stop, |_| {
         if from.is_none() && log.decisions() >= WARM_UP {
