@@ -5,6 +5,7 @@
 
 use super::covariance::Estimator;
 use super::simd::{Cpu, Simd, Work};
+use std::ops::Range;
 
 /// What is known of the sums beside their values.
 #[derive(Debug, Clone, Copy)]
@@ -118,40 +119,40 @@ impl Work for Spread<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let Self { s, p, scale, add } = self;
-        for i in (0..p).step_by(TILE) {
-            let height = TILE.min(p - i);
-            for j in (0..i).step_by(TILE) {
-                match height {
-                    TILE => turn::<TILE>(s, p, (i, j), scale),
-                    _ => (i..p).for_each(|i| turn_row(s, p, i, j..j + TILE, scale)),
+        for top in (0..p).step_by(TILE) {
+            let rows = top..p.min(top + TILE);
+            for left in (0..top).step_by(TILE) {
+                match rows.len() {
+                    TILE => turn_tile(s, p, top, left, scale),
+                    _ => rows.clone().for_each(|i| turn_row(s, p, i, left..left + TILE, scale)),
                 }
             }
-            for i in i..i + height {
-                turn_row(s, p, i, i - i % TILE..i, scale);
+            for i in rows {
+                turn_row(s, p, i, top..i, scale);
                 s[i * p + i] = s[i * p + i] * scale + add;
             }
         }
     }
 }
 
-/// Turns over the tile of `H` columns whose first number is in row i of column j.
+/// Turns over the tile with its corner in row `top` of column `left`.
 #[inline(always)]
-fn turn<const H: usize>(s: &mut [f64], p: usize, (i, j): (usize, usize), scale: f64) {
-    let mut tile = [[0.0; H]; H];
+fn turn_tile(s: &mut [f64], p: usize, top: usize, left: usize, scale: f64) {
+    let mut tile = [[0.0; TILE]; TILE];
     for (c, column) in tile.iter_mut().enumerate() {
-        let from = &mut s[(j + c) * p + i..][..H];
+        let from = &mut s[(left + c) * p + top..][..TILE];
         from.iter_mut().for_each(|v| *v *= scale);
         column.copy_from_slice(from);
     }
-    for r in 0..H {
-        let to = &mut s[(i + r) * p + j..][..H];
+    for r in 0..TILE {
+        let to = &mut s[(top + r) * p + left..][..TILE];
         to.iter_mut().zip(&tile).for_each(|(to, column)| *to = column[r]);
     }
 }
 
 /// Turns over the numbers in row i of some columns.
 #[inline(always)]
-fn turn_row(s: &mut [f64], p: usize, i: usize, columns: std::ops::Range<usize>, scale: f64) {
+fn turn_row(s: &mut [f64], p: usize, i: usize, columns: Range<usize>, scale: f64) {
     for j in columns {
         s[j * p + i] *= scale;
         s[i * p + j] = s[j * p + i];
