@@ -66,7 +66,7 @@ fn without_swap(config: Config) -> Vec<Decision> {
 }
 
 /// Runs `config` on samples that are fed a hop at a time, as fast as it takes them, and calls `swap` each
-/// time that it has made so many decisions.
+/// time that so many windows were decided on.
 fn with_swaps(config: Config, after: &[u64], mut swap: impl FnMut(&mut Bench, usize)) -> Report {
     let channels = CHANNELS.iter().map(|label| Channel::named(*label)).collect();
     let mut bench = Bench::start(config, Spec::samples(channels, 160.0, 4));
@@ -76,7 +76,7 @@ fn with_swaps(config: Config, after: &[u64], mut swap: impl FnMut(&mut Bench, us
         // A worker that is waited for is never passed over.
         let windows = bench.fed.checked_sub(WINDOW).map_or(0, |n| n / STEP + 1);
         bench.until("the windows", |b| b.page("mdm").taken_in == windows);
-        if let Some((i, _)) = after.next_if(|(_, n)| bench.page("report").passed_on >= **n) {
+        if let Some((i, _)) = after.next_if(|(_, n)| windows >= **n) {
             swap(&mut bench, i);
         }
     }

@@ -7,6 +7,7 @@ pub mod linalg;
 pub mod logistic;
 pub mod montage;
 pub mod padded;
+mod shrinkage;
 pub mod simd;
 pub mod simulator;
 pub mod sliding;

@@ -20,7 +20,7 @@ const NAP: Duration = Duration::from_millis(1);
 /// From one marker to the next, in seconds.
 const CUE_EVERY_S: f64 = 0.25;
 
-/// `count` frames of noise as `spec` says. Matrices are sample covariances of twice as many samples as
+/// `count` frames of noise as `spec` says. Matrices are sample covariances of four times as many samples as
 /// they have rows, so that they are well conditioned and all different.
 pub fn frames(spec: &Spec, count: usize, seed: u64) -> Vec<Frame> {
     let mut random = Pcg64::seed_from_u64(seed);
@@ -42,9 +42,12 @@ pub fn frames(spec: &Spec, count: usize, seed: u64) -> Vec<Frame> {
         .collect()
 }
 
+/// The covariance of noise as loud as it comes: what the peers' harness (`spd` in peerbench's
+/// `common.py`) measures on.
 fn covariance(out: &mut [f64], n: usize, next: &mut impl FnMut() -> f64) {
-    let samples = 2 * n;
-    let x: Vec<f64> = (0..samples * n).map(|_| next()).collect();
+    let samples = 4 * n;
+    let gains: Vec<f64> = (0..n).map(|_| (0.3 * next()).exp()).collect();
+    let x: Vec<f64> = (0..samples).flat_map(|_| gains.clone()).map(|gain| gain * next()).collect();
     for r in 0..n {
         for c in 0..=r {
             let sum: f64 = x.chunks_exact(n).map(|row| row[r] * row[c]).sum();
