@@ -11,5 +11,7 @@ pub mod simd;
 pub mod simulator;
 pub mod sos;
 pub mod spd;
+#[cfg(test)]
+mod testing;
 pub mod triangular;
 pub mod tridiagonal;
