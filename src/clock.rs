@@ -28,6 +28,9 @@ const FIRST_JITTER_S: f64 = 0.01;
 /// A stamp this many times later than the usual jitter means lost samples.
 const GAP_JITTERS: f64 = 8.0;
 
+/// No gap counts as longer, whatever the stamps say, so that indices never run out.
+const MOST_MISSING: u64 = u32::MAX as u64;
+
 /// Numbers the samples of a regular stream and smooths their times.
 ///
 /// The sender's stamps are compared with a line that follows them slowly (a second-order loop:
@@ -98,7 +101,7 @@ impl Timeline {
             return self.placed(stamp_s, Some(Flaw::ClockReset));
         }
         if late_s > self.gap_threshold_s() {
-            let missing = ((late_s / self.nominal_s).round() as u64).max(1);
+            let missing = ((late_s / self.nominal_s).round() as u64).clamp(1, MOST_MISSING);
             self.next_index += missing;
             self.line_s = stamp_s;
             return self.placed(stamp_s, Some(Flaw::Gap(missing)));
@@ -115,7 +118,7 @@ impl Timeline {
     /// After a break of connection: leaves room for the `missing_s` seconds in which nothing was
     /// received, and takes the next stamp as it comes. Returns the number of missing samples.
     pub fn resume_after(&mut self, missing_s: f64) -> u64 {
-        let missing = (missing_s / self.nominal_s).round().max(0.0) as u64;
+        let missing = ((missing_s / self.nominal_s).round() as u64).min(MOST_MISSING);
         self.next_index += missing;
         self.last_stamp_s = None;
         self.period_s = self.nominal_s;

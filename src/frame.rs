@@ -25,6 +25,17 @@ pub enum Payload {
     Scores,
 }
 
+impl Payload {
+    /// How many the ledger counts for `frame`: the samples of a stream one by one, all else by frames,
+    /// of which one on which nothing is decided does not count.
+    pub fn units(self, frame: &Frame) -> u64 {
+        match self {
+            Payload::Samples => frame.rows as u64,
+            _ => u64::from(!frame.flags.has(Flags::PART)),
+        }
+    }
+}
+
 /// One channel of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Channel {
@@ -59,13 +70,51 @@ pub struct Spec {
     pub channels: Vec<Channel>,
     /// The class names in the order of the scores.
     pub classes: Vec<String>,
+    /// How windows come a step at a time; `None` when each comes whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<Hop>,
+}
+
+/// Windows that come a step at a time: instead of a window, a frame holds its newest samples only,
+/// and the reader keeps what it needs of those before. `rows` and `cols` of the spec remain those of
+/// the window.
+///
+/// Each frame holds `rows` samples; the first one after a break holds what windows are longer than a
+/// number of steps, if they are. A frame that completes a window has the span of the window; one that
+/// completes none is marked PART, and the first one after a break GAP as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Hop {
+    /// From one window to the next, in samples.
+    pub rows: usize,
+    /// How many copies of the channels of a frame stand beside each other in the window; 1 for a
+    /// window of plain samples.
+    pub order: usize,
+    /// From one copy to the next, in samples.
+    pub lag: usize,
+    /// How many of the newest samples are no part of the window.
+    pub unused: usize,
+}
+
+impl Hop {
+    /// How many samples a window of `rows` rows rests on.
+    pub fn window_rows(&self, rows: usize) -> usize {
+        rows + (self.order - 1) * self.lag + self.unused
+    }
 }
 
 impl Spec {
     /// Samples of a regular stream, at most `rows` in a frame.
     pub fn samples(channels: Vec<Channel>, rate_hz: f64, rows: usize) -> Self {
         let cols = channels.len();
-        Self { payload: Payload::Samples, rows, cols, rate_hz, channels, classes: Vec::new() }
+        Self {
+            payload: Payload::Samples,
+            rows,
+            cols,
+            rate_hz,
+            channels,
+            classes: Vec::new(),
+            hop: None,
+        }
     }
 
     /// Markers.
@@ -77,19 +126,34 @@ impl Spec {
             rate_hz: 0.0,
             channels: Vec::new(),
             classes: Vec::new(),
+            hop: None,
         }
+    }
+
+    /// The most rows that a frame holds, and its columns.
+    pub fn frame_shape(&self) -> (usize, usize) {
+        match self.hop {
+            Some(hop) => (hop.rows, self.cols / hop.order),
+            None => (self.rows, self.cols),
+        }
+    }
+
+    /// How many frames it takes until the first window is complete.
+    pub fn frames_per_window(&self) -> usize {
+        self.hop.map_or(1, |hop| hop.window_rows(self.rows).div_ceil(hop.rows.max(1)))
     }
 
     /// An empty frame with room for the largest frame of this spec and for the text of a marker,
     /// which windows cut at markers, and what is made of them, carry on.
     pub fn frame(&self) -> Frame {
+        let (rows, cols) = self.frame_shape();
         Frame {
             input: 0,
             span: Span::default(),
             flags: Flags::NONE,
             rows: 0,
-            cols: self.cols,
-            data: Vec::with_capacity(self.rows * self.cols),
+            cols,
+            data: Vec::with_capacity(rows * cols),
             text: String::with_capacity(MAX_MARKER_BYTES),
         }
     }
@@ -130,6 +194,8 @@ impl Flags {
     pub const LATE: Self = Self(16);
     /// The cheaper branch answered, because the deadline left no time for the main one.
     pub const DEGRADED: Self = Self(32);
+    /// Samples of a window on which nothing is to be decided: see [`Hop`].
+    pub const PART: Self = Self(64);
 
     /// These marks without those of `other`.
     #[must_use]
@@ -179,6 +245,15 @@ impl Frame {
     /// Row `r`: one sample across channels.
     pub fn row(&self, r: usize) -> &[f64] {
         &self.data[r * self.cols..(r + 1) * self.cols]
+    }
+
+    /// When the sample in row `r` was taken: the times between the ends are spread evenly.
+    pub fn time_of(&self, r: usize) -> f64 {
+        let Span { first_s, last_s, .. } = self.span;
+        if r + 1 == self.rows {
+            return last_s;
+        }
+        first_s + (last_s - first_s) * r as f64 / (self.rows - 1) as f64
     }
 
     /// Gives the frame `rows` x `cols` zeros; allocates only beyond the capacity it was made with.

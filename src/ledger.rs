@@ -32,10 +32,15 @@ pub enum Cause {
     NotFinite,
     /// Channels that began to hold one value for a second or longer.
     Flat,
-    /// Frames that a stage could not process.
+    /// Samples or frames that a stage could not process.
     Fault,
-    /// Windows that were passed over: their deadline had passed, or a newer one had come.
+    /// Windows that were passed over: their deadline had passed (counted where they were cut), or a newer
+    /// one had come (counted where they were to be read).
     Skipped,
+    /// Samples or frames that still waited to be read when the run was ended by force.
+    Unread,
+    /// Messages that a listener who was too slow never got.
+    Missed,
     /// Windows that the cheaper branch answered.
     Degraded,
     /// Decisions that came after their deadline.
@@ -44,7 +49,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order they are shown.
-    pub const ALL: [Cause; 14] = [
+    pub const ALL: [Cause; 16] = [
         Cause::Gap,
         Cause::Drop,
         Cause::Duplicate,
@@ -57,6 +62,8 @@ impl Cause {
         Cause::Flat,
         Cause::Fault,
         Cause::Skipped,
+        Cause::Unread,
+        Cause::Missed,
         Cause::Degraded,
         Cause::Late,
     ];
@@ -76,6 +83,8 @@ impl Cause {
             Cause::Flat => "flat",
             Cause::Fault => "fault",
             Cause::Skipped => "skipped",
+            Cause::Unread => "unread",
+            Cause::Missed => "missed",
             Cause::Degraded => "degraded",
             Cause::Late => "late",
         }
@@ -104,8 +113,10 @@ const MAX_EVENTS: usize = 1000;
 #[derive(Debug, Default)]
 pub struct Counters {
     place: String,
+    indices: AtomicU64,
     taken_in: AtomicU64,
     passed_on: AtomicU64,
+    degraded: AtomicU64,
     counts: [AtomicU64; Cause::ALL.len()],
     events: Mutex<Vec<Event>>,
 }
@@ -121,6 +132,11 @@ impl Counters {
         &self.place
     }
 
+    /// **Control.** A source has given out all indices below `end`.
+    pub fn reach(&self, end: u64) {
+        self.indices.store(end, Ordering::Relaxed);
+    }
+
     /// **Data.** `n` samples (or frames, behind the windowing) came in.
     pub fn take_in(&self, n: u64) {
         self.taken_in.fetch_add(n, Ordering::Relaxed);
@@ -129,6 +145,11 @@ impl Counters {
     /// **Data.** `n` samples (or frames) were passed on.
     pub fn pass_on(&self, n: u64) {
         self.passed_on.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// **Data.** Of the frames passed on, one more is for the cheaper branch.
+    pub fn pass_on_degraded(&self) {
+        self.degraded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// **Data.** `n` more under `cause`.
@@ -156,10 +177,13 @@ impl Counters {
     pub fn page(&self) -> Page {
         let counts =
             Cause::ALL.iter().map(|c| (c.name(), self.get(*c))).filter(|(_, n)| *n > 0).collect();
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
         Page {
             place: self.place.clone(),
-            taken_in: self.taken_in.load(Ordering::Relaxed),
-            passed_on: self.passed_on.load(Ordering::Relaxed),
+            indices: read(&self.indices),
+            taken_in: read(&self.taken_in),
+            passed_on: read(&self.passed_on),
+            degraded: read(&self.degraded),
             counts,
             events: self.events.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
@@ -171,18 +195,35 @@ impl Counters {
 pub struct Page {
     /// The place: the id of a source, a stage or a sink.
     pub place: String,
-    /// Samples (or frames) that came in.
+    /// Indices that a source gave out, those of missing samples included.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub indices: u64,
+    /// Samples (or frames, behind the windowing) that came in.
     #[serde(rename = "in")]
     pub taken_in: u64,
     /// Samples (or frames) that were passed on.
     #[serde(rename = "out")]
     pub passed_on: u64,
+    /// How many of those passed on are for the cheaper branch.
+    #[serde(rename = "out_degraded", skip_serializing_if = "is_zero")]
+    pub degraded: u64,
     /// The causes that are not zero.
     #[serde(serialize_with = "as_map")]
     pub counts: Vec<(&'static str, u64)>,
     /// Single events, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Event>,
+}
+
+impl Page {
+    /// How many under `cause`.
+    pub fn count(&self, cause: Cause) -> u64 {
+        self.counts.iter().find(|(name, _)| *name == cause.name()).map_or(0, |(_, n)| *n)
+    }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 fn as_map<S: serde::Serializer>(counts: &[(&'static str, u64)], s: S) -> Result<S::Ok, S::Error> {

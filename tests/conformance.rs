@@ -9,7 +9,7 @@ mod feed;
 #[path = "support/heap.rs"]
 mod heap;
 
-use feed::{Feed, RATE_HZ, feeds, marker};
+use feed::{Feed, feeds, marker};
 use saltatory::frame::{Flags, Frame, Payload, Span, Spec};
 use saltatory::kind::Kind;
 use saltatory::ledger::Cause;
@@ -102,7 +102,7 @@ fn pieces(spec: &Spec, frames: &[Frame]) -> Vec<Frame> {
     for frame in frames {
         for r in 0..frame.rows {
             let index = frame.span.first + r as u64;
-            let time_s = frame.span.first_s + r as f64 / RATE_HZ;
+            let time_s = frame.span.first_s + r as f64 / spec.rate_hz;
             rows.push(Frame {
                 span: Span {
                     first: index,
@@ -372,7 +372,7 @@ fn delays_are_as_stated() {
             .expect("at least one channel");
         assert!(power(&h) > 0.0, "{}: an impulse does not pass", case.kind.name);
         let respond = |freq_hz: f64| -> (f64, f64) {
-            let w = std::f64::consts::TAU * freq_hz / RATE_HZ;
+            let w = std::f64::consts::TAU * freq_hz / case.out.rate_hz;
             let (mut re, mut im, mut slope_re, mut slope_im) = (0.0, 0.0, 0.0, 0.0);
             for (n, v) in h.iter().enumerate() {
                 let (n, c, s) = (n as f64, (w * n as f64).cos(), -(w * n as f64).sin());
@@ -382,9 +382,11 @@ fn delays_are_as_stated() {
                 slope_im += n * v * s;
             }
             let power = re * re + im * im;
-            (power.sqrt(), (slope_re * re + slope_im * im) / power / RATE_HZ)
+            (power.sqrt(), (slope_re * re + slope_im * im) / power / case.out.rate_hz)
         };
-        let grid: Vec<f64> = (1..800).map(|i| f64::from(i) * 0.1).collect();
+        let half_hz = case.out.rate_hz / 2.0;
+        let grid: Vec<f64> =
+            (1..800).map(|i| f64::from(i) * 0.1).take_while(|f| *f < half_hz).collect();
         let gains: Vec<f64> = grid.iter().map(|f| respond(*f).0).collect();
         let least = gains.iter().fold(0.0, |a: f64, b| a.max(*b)) * 0.5_f64.sqrt();
         let passed: Vec<f64> =

@@ -54,6 +54,53 @@ fn as_many_epochs_are_right_as_with_pyriemann() {
     }
 }
 
+/// A pipeline without a `window` stage, whose features are made of the stream: epochs are cut at the
+/// markers all the same.
+#[test]
+fn band_power_learns() {
+    let config = r#"
+        [[source]]
+        kind = "lsl"
+        type = "EEG"
+        [[source]]
+        kind = "lsl"
+        id = "markers"
+        type = "Markers"
+        [[stage]]
+        kind = "bandpass"
+        from = "lsl"
+        low_hz = 8.0
+        high_hz = 30.0
+        [[stage]]
+        kind = "band_power"
+        step_s = 0.1
+        length_s = 2.0
+        log = true
+        [[stage]]
+        kind = "logistic"
+        c = 0.1
+        [fit]
+        classes = { left = "T1", right = "T2" }
+        start_s = 0.5
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("power.toml");
+    std::fs::write(&path, config).unwrap();
+    let plan = saltatory::fit::Plan::new(&path, &[]).unwrap();
+    let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
+    let epochs: Vec<_> = epochs.collect();
+    for e in &epochs {
+        assert_eq!((e.spec.rows, e.spec.cols), (1, 64));
+        assert!(e.counts().iter().all(|n| *n >= 6), "{:?}", e.counts());
+        assert!(e.frames.iter().all(|f| f.span.last - f.span.first == 319), "2 s at 160 Hz");
+    }
+    let results =
+        saltatory::fit::evaluate(&plan, epochs, saltatory::fit::Protocol::Cross, || ()).unwrap();
+    let (n, correct) = results.iter().fold((0, 0), |(n, c), r| (n + r.n, c + r.correct));
+    println!("{correct} of {n} right");
+    assert!(correct as f64 > 0.65 * n as f64, "{correct} of {n}");
+}
+
 /// A simulated subject is above chance where the classes differ and at chance where nothing tells
 /// them apart: what would decode there is leakage.
 #[test]

@@ -8,7 +8,7 @@ mod support;
 use saltatory::frame::{Channel, Frame, Payload, Spec};
 use saltatory::ledger::Cause;
 use saltatory::math::covariance::{Covariance, Estimator};
-use saltatory::math::filter_design::{Band, butterworth, notch};
+use saltatory::math::filter_design::{Band, butterworth, chebyshev, notch};
 use saltatory::math::sos::{Cascade, Section};
 use saltatory::stages::{self, Emit};
 use support::{Golden, relative_error};
@@ -16,9 +16,10 @@ use support::{Golden, relative_error};
 /// Coefficients: each one relative to itself. Both sides follow the same formula in float64; what is
 /// left is rounding, which grows with the order and the narrowness of the band.
 const COEFFICIENT: f64 = 1e-9;
-/// Filtered samples, relative to the largest: the operations are the same, a recursive filter
-/// amplifies their rounding.
-const SAMPLE: f64 = 1e-9;
+/// Filtered samples, relative to the largest: the chain is the same as a whole, but its zeros lie in
+/// other sections, its gain comes first and products are added without rounding, and a recursive
+/// filter amplifies what rounding is left. The narrowest here keeps 1e-13.
+const SAMPLE: f64 = 1e-12;
 /// Covariances, relative to the largest entry: sums in another order.
 const COVARIANCE: f64 = 1e-9;
 
@@ -32,6 +33,18 @@ fn entry_error(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let error = |(g, w): (&f64, &f64)| (g - w).abs() / w.abs().max(COEFFICIENT * 1e-3);
     got.iter().zip(want).map(error).fold(0.0, f64::max)
+}
+
+/// The largest difference of a coefficient of a chain; its gain, which may be tiny, is compared
+/// relative to itself.
+fn design_error(got: &[f64], want: &[f64]) -> f64 {
+    let scaled = |sos: &[f64]| {
+        let mut sos = sos.to_vec();
+        let gain = sos[0];
+        sos[..3].iter_mut().for_each(|b| *b /= gain);
+        sos
+    };
+    entry_error(&scaled(got), &scaled(want)).max((got[0] / want[0] - 1.0).abs())
 }
 
 fn report(what: &str, worst: f64, tolerance: f64) {
@@ -57,16 +70,8 @@ fn butterworth_designs_equal_scipy() {
         };
         let got = butterworth(order as usize, band, rate).unwrap();
         let got: Vec<f64> = got.iter().flat_map(rows).collect();
-        // the gain alone may be tiny, so it is compared relative to itself
         let (_, want) = golden.array(&name);
-        let gains = (got[0] / want[0] - 1.0).abs();
-        let scaled = |sos: &[f64]| {
-            let mut sos = sos.to_vec();
-            let gain = sos[0];
-            sos[..3].iter_mut().for_each(|b| *b /= gain);
-            sos
-        };
-        let error = entry_error(&scaled(&got), &scaled(&want)).max(gains);
+        let error = design_error(&got, &want);
         assert!(error < COEFFICIENT, "{name}: {error:e}\n{got:?}\n{want:?}");
         worst = worst.max(error);
     }
@@ -83,6 +88,53 @@ fn notches_equal_scipy() {
         worst = worst.max(entry_error(&got, &golden.array(&name).1));
     }
     report("notch", worst, COEFFICIENT);
+}
+
+#[test]
+fn chebyshev_designs_equal_scipy() {
+    let golden = Golden::open("dsp");
+    let mut worst: f64 = 0.0;
+    let names = golden.names("chebyshev/");
+    assert_eq!(names.len(), 7);
+    for name in names {
+        let parts: Vec<f64> = name.split('/').skip(1).map(|p| p.parse().unwrap()).collect();
+        let got = chebyshev(parts[0] as usize, parts[1], parts[2], parts[3]).unwrap();
+        let got: Vec<f64> = got.iter().flat_map(rows).collect();
+        worst = worst.max(design_error(&got, &golden.array(&name).1));
+    }
+    report("chebyshev", worst, COEFFICIENT);
+}
+
+#[test]
+fn decimation_equals_scipy_at_any_chunk_size() {
+    let golden = Golden::open("dsp");
+    let (shape, x) = golden.array("decimate/x");
+    let kind = stages::kinds().find(|k| k.name == "decimate").unwrap();
+    let mut worst: f64 = 0.0;
+    for name in golden.names("decimate/y/") {
+        let rate_hz = name.split('/').next_back().unwrap();
+        let (want_shape, want) = golden.array(&name);
+        for chunk in [1, 7, 50, shape[0]] {
+            let mut stage = kind.from_toml(&format!("rate_hz = {rate_hz}.0")).unwrap().unit;
+            let channels = (0..shape[1]).map(|c| Channel::named(format!("E{c}"))).collect();
+            let spec = Spec::samples(channels, 600.0, chunk);
+            assert_eq!(
+                stage.prepare(std::slice::from_ref(&spec)).unwrap().rate_hz.to_string(),
+                rate_hz
+            );
+            let (mut all, mut frame) = (All(Vec::new()), spec.frame());
+            for (i, part) in x.chunks(chunk * shape[1]).enumerate() {
+                frame.resize(part.len() / shape[1], shape[1]);
+                frame.data.copy_from_slice(part);
+                frame.span.first = (i * chunk) as u64;
+                frame.span.last = frame.span.first + frame.rows as u64 - 1;
+                stage.process(&mut frame, &mut all).unwrap();
+            }
+            assert_eq!(all.0.len(), want_shape[0] * want_shape[1]);
+            worst = worst.max(relative_error(&all.0, &want));
+        }
+    }
+    report("decimate", worst, SAMPLE);
 }
 
 #[test]
@@ -168,6 +220,16 @@ fn augmented_windows_equal_numpy() {
         assert_eq!([got.rows, got.cols], want_shape[..], "{name}");
         assert_eq!(got.data, want, "{name}");
     }
+}
+
+/// The numbers of all frames.
+struct All(Vec<f64>);
+
+impl Emit for All {
+    fn emit(&mut self, frame: &mut Frame) {
+        self.0.extend_from_slice(&frame.data);
+    }
+    fn count(&mut self, _: Cause, _: u64) {}
 }
 
 struct Only(Option<Frame>);

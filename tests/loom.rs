@@ -82,6 +82,24 @@ fn a_mailbox_keeps_the_newest_and_counts_what_it_replaced() {
 }
 
 #[test]
+fn a_mailbox_is_over_only_when_the_last_item_was_taken() {
+    loom::model(|| {
+        let (mut writer, mut reader) = mailbox([0_u64; 3]);
+        let sender = loom::thread::spawn(move || {
+            (1..=2_u64).filter(|n| writer.send_with(|item| *item = *n)).count()
+        });
+        let (mut last, mut taken) = (0, 0);
+        while !reader.is_over() {
+            if let Some(item) = reader.take_with(|item| *item) {
+                (last, taken) = (item, taken + 1);
+            }
+            loom::thread::yield_now();
+        }
+        assert_eq!((last, taken + sender.join().unwrap()), (2, 2));
+    });
+}
+
+#[test]
 fn a_ring_of_the_bell_is_never_missed() {
     loom::model(|| {
         let bell = Doorbell::default();

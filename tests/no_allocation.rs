@@ -1,26 +1,35 @@
-//! The lane leaves the heap alone: thirty seconds of a live run, fed through LSL by a process of
-//! its own, with every allocation on the lane's thread counted after a warm-up.
+//! The lanes leave the heap alone: every allocation on their threads is counted after a warm-up, in live
+//! runs of some length. One is fed through LSL by a process of its own, one is a whole-head MEG, one never
+//! sleeps.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
+#[path = "support/doubles.rs"]
+mod doubles;
 #[path = "support/lab.rs"]
 mod lab;
 
+use doubles::{decide, load, paced, page, samples};
 use lab::Lab;
-use saltatory::control::run::{Options, run};
+use saltatory::config::Config;
+use saltatory::control::run::{Options, Report, run};
 use saltatory::control::stop::Stop;
+use saltatory::engine::balance::faults;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-const RUN_S: f64 = 32.0;
 const WARM_UP: Duration = Duration::from_secs(5);
-/// Ends before the run does, when the lane gives back its memory.
-const WATCH: Duration = Duration::from_secs(25);
+/// The watch ends so long before the run does, when the lanes give back their memory.
+const END: Duration = Duration::from_secs(2);
 
-/// The thread that is watched, and how often it used the heap.
-static WATCHED: AtomicI64 = AtomicI64::new(0);
+/// The threads that are watched, and how often they used the heap.
+static WATCHED: [AtomicI64; 2] = [const { AtomicI64::new(0) }; 2];
 static USES: AtomicU64 = AtomicU64::new(0);
+
+/// Lanes are found by name in the whole process, so only one run at a time.
+static TURN: Mutex<()> = Mutex::new(());
 
 thread_local! {
     static THREAD: Cell<i64> = const { Cell::new(0) };
@@ -32,8 +41,11 @@ struct Counting;
 static HEAP: Counting = Counting;
 
 fn count() {
-    let watched = WATCHED.load(Ordering::Relaxed);
-    if watched != 0 && this_thread() == watched {
+    let is_watched = |watched: &AtomicI64| match watched.load(Ordering::Relaxed) {
+        0 => false,
+        thread => thread == this_thread(),
+    };
+    if WATCHED.iter().any(is_watched) {
         USES.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -112,48 +124,113 @@ const VOTE: &str = "[[stage]]\nkind = \"vote\"\nwindows = 5\n";
 
 #[test]
 fn a_live_lane_does_not_use_the_heap() {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     this_counts();
     let lab = Lab::joined();
     lab.decoder("lane", SOURCES, VOTE);
     let play = lab.saltatory(&["play", "synthetic:1", "--name", "heap", "--wait"]);
     let config = saltatory::config::load(&lab.path("lane.toml"), &[]).unwrap();
-    let watch = std::thread::spawn(|| {
-        lab::until("the lane", || lane().is_some());
+    let report = watched(config, 32, &["lane"]);
+    play.kill();
+    drop(turn);
+    assert!(page(&report, "vote").passed_on > 200, "{} decisions", page(&report, "vote").passed_on);
+    let epochs = page(&report, "augmented").passed_on;
+    assert!(epochs > 1, "{epochs} epochs");
+}
+
+#[test]
+fn a_whole_head_meg_does_not_use_the_heap_on_its_lanes() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut config = load(
+        r#"
+[[source]]
+kind = "synthetic"
+id = "meg"
+
+[[stage]]
+kind = "bandpass"
+low_hz = 1.0
+high_hz = 100.0
+
+[[stage]]
+kind = "notch"
+freq_hz = 50.0
+
+[[stage]]
+kind = "window"
+length_s = 1.0
+step_s = 0.05
+
+[[stage]]
+kind = "covariance"
+
+[[stage]]
+kind = "vote"
+id = "slow"
+lane = "worker"
+"#,
+    );
+    config.sources[0].unit = paced(samples(306, 5000.0));
+    config.stages[4].unit = decide(|_| ());
+    let report = watched(config, 20, &["lane", "lane:slow"]);
+    let [window, slow] = ["window", "slow"].map(|id| page(&report, id));
+    assert!(window.passed_on > 100 && slow.passed_on > 50, "{window:?} {slow:?}");
+}
+
+#[test]
+fn a_lane_that_never_sleeps_does_not_use_the_heap() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let lab = Lab::new();
+    let source = "[realtime]\nwait = \"spin\"\n[[source]]\nkind = \"synthetic\"\nid = \"eeg\"\n";
+    lab.decoder("spin", source, "");
+    let config = saltatory::config::load(&lab.path("spin.toml"), &[]).unwrap();
+    let report = watched(config, 10, &["lane"]);
+    assert!(page(&report, "mdm").passed_on > 50);
+}
+
+/// Runs `config` for `run_s` seconds; after a warm-up the threads named `lanes` must not use the heap.
+fn watched(config: Config, run_s: u64, lanes: &'static [&'static str]) -> Report {
+    let watch = std::thread::spawn(move || {
+        lab::until("the lanes", || lanes.iter().all(|lane| thread(lane).is_some()));
         std::thread::sleep(WARM_UP);
-        WATCHED.store(lane().expect("the lane runs"), Ordering::Relaxed);
-        std::thread::sleep(WATCH);
-        WATCHED.store(0, Ordering::Relaxed);
-        assert!(lane().is_some(), "the lane ended while it was watched");
+        for (watched, lane) in WATCHED.iter().zip(lanes) {
+            watched.store(thread(lane).expect("the lane runs"), Ordering::Relaxed);
+        }
+        std::thread::sleep(Duration::from_secs(run_s) - WARM_UP - END);
+        WATCHED.iter().for_each(|watched| watched.store(0, Ordering::Relaxed));
+        assert!(
+            lanes.iter().all(|lane| thread(lane).is_some()),
+            "a lane ended while it was watched"
+        );
     });
-    let options = Options { for_s: Some(RUN_S), ..Default::default() };
+    USES.store(0, Ordering::Relaxed);
+    let options = Options { for_s: Some(run_s as f64), ..Default::default() };
     let report = run(config, &options, &Stop::default()).unwrap();
     watch.join().unwrap();
-    let uses = USES.load(Ordering::Relaxed);
-    play.kill();
-
-    let page = |place: &str| report.ledger.iter().find(|p| p.place == place).unwrap();
-    assert!(page("vote").passed_on > 200, "{} decisions", page("vote").passed_on);
-    assert!(page("augmented").passed_on > 1, "{} epochs", page("augmented").passed_on);
-    assert_eq!(uses, 0, "uses of the heap on the lane");
+    assert_eq!(faults(&report.balance), [""; 0]);
+    assert_eq!(USES.load(Ordering::Relaxed), 0, "uses of the heap on the lanes");
+    report
 }
 
 /// The counter counts, and only on the thread that is watched.
 fn this_counts() {
     let used = || USES.swap(0, Ordering::Relaxed);
-    WATCHED.store(this_thread(), Ordering::Relaxed);
-    drop(std::hint::black_box(vec![1]));
-    assert!(used() >= 2);
-    WATCHED.store(-1, Ordering::Relaxed);
-    drop(std::hint::black_box(vec![1]));
-    assert_eq!(used(), 0);
-    WATCHED.store(0, Ordering::Relaxed);
+    for watched in &WATCHED {
+        watched.store(this_thread(), Ordering::Relaxed);
+        drop(std::hint::black_box(vec![1]));
+        assert!(used() >= 2);
+        watched.store(-1, Ordering::Relaxed);
+        drop(std::hint::black_box(vec![1]));
+        assert_eq!(used(), 0);
+        watched.store(0, Ordering::Relaxed);
+    }
 }
 
-/// The kernel's number of the thread named `lane`.
-fn lane() -> Option<i64> {
+/// The kernel's number of the thread named `name`.
+fn thread(name: &str) -> Option<i64> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     tasks.flatten().find_map(|task| {
-        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
-        (name.trim() == "lane").then(|| task.file_name().to_str().unwrap().parse().unwrap())
+        let comm = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        (comm.trim() == name).then(|| task.file_name().to_str().unwrap().parse().unwrap())
     })
 }

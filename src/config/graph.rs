@@ -1,10 +1,11 @@
 //! From a config to a running graph: prepares every stage in order and finds what does not fit.
 
 use super::{Config, Node, Unit};
+use crate::deadline::Late;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
 use crate::model::{Input, Link, Model};
-use crate::stages::Stage;
+use crate::stages::{Hops, Stage};
 
 impl Config {
     /// Prepares every stage for sources of `sources`; `model` fills the fitted ones. Returns what
@@ -46,7 +47,32 @@ impl Config {
         let inputs: Vec<Spec> =
             stage.from.iter().map(|node| spec_of(*node, sources, stages).clone()).collect();
         let prepared = stage.unit.prepare(&inputs);
-        prepared.map_err(|e| stage.blame(within(e, "stage", &stage.id)))
+        let whole = prepared.map_err(|e| stage.blame(within(e, "stage", &stage.id)))?;
+        match stage.unit.hops() {
+            Some(hops) if self.suits_readers(i, &hops) => {
+                self.stages[i].unit.send_hops();
+                Ok(hops)
+            }
+            _ => Ok(whole),
+        }
+    }
+
+    /// Whether all that read from stage `i` can take windows of `hops`, a step at a time. Each of them
+    /// has to see every step: so it runs on the same lane, which keeps all frames, and no cheaper
+    /// branch takes turns with it.
+    fn suits_readers(&self, i: usize, hops: &Spec) -> bool {
+        let node = Node::Stage(i);
+        let readers: Vec<usize> =
+            (0..self.stages.len()).filter(|j| self.stages[*j].from.contains(&node)).collect();
+        let tapped = self.sinks.iter().any(|sink| sink.from.contains(&node));
+        let forks = readers.len() > 1 && self.deadline.late == Late::Degrade;
+        let takes = |j: &usize| match self.stages[*j].unit.takes_hops(hops) {
+            Hops::Refused => false,
+            Hops::Taken => true,
+            Hops::PassedOn(hops) => self.suits_readers(*j, &hops),
+        };
+        let beside = |j: &usize| !self.stages[*j].is_slow();
+        !readers.is_empty() && !tapped && !forks && readers.iter().all(|j| beside(j) && takes(j))
     }
 
     /// Checks that the model belongs to this pipeline and fills the fitted stages.
@@ -65,18 +91,26 @@ impl Config {
         Ok(())
     }
 
-    /// The stages from a source to the last fitted stage, in order; `None` when nothing is fitted.
-    /// Where stages join, the way of the samples is followed.
+    /// The stages on the way from a source to those that learn, in order; `None` when nothing learns.
+    /// Where stages join, the way of the samples is followed. It forks where a cheaper branch learns
+    /// beside the main one.
     pub fn chain(&mut self, sources: &[Spec]) -> Option<Vec<usize>> {
-        let fitted = |stage: &mut Unit<dyn Stage>| stage.unit.fitted().is_some();
-        let mut at = self.stages.iter_mut().rposition(fitted)?;
-        let mut chain = vec![at];
-        while let Some(Node::Stage(before)) = samples_way(&self.stages[at].from, sources) {
-            at = before;
-            chain.push(at);
+        let learns = |stage: &mut Unit<dyn Stage>| stage.unit.fitted().is_some();
+        let mut on_the_way: Vec<bool> = self.stages.iter_mut().map(learns).collect();
+        for i in (0..self.stages.len()).rev().filter(|i| on_the_way[*i]).collect::<Vec<_>>() {
+            let mut at = i;
+            while let Some(Node::Stage(before)) = self.samples_from(at, sources) {
+                on_the_way[before] = true;
+                at = before;
+            }
         }
-        chain.reverse();
-        Some(chain)
+        let chain: Vec<usize> = (0..self.stages.len()).filter(|i| on_the_way[*i]).collect();
+        (!chain.is_empty()).then_some(chain)
+    }
+
+    /// Where the samples that stage `i` works on come from.
+    pub fn samples_from(&self, i: usize, sources: &[Spec]) -> Option<Node> {
+        samples_way(&self.stages[i].from, sources)
     }
 
     /// The chain as a model file records it.

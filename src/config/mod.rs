@@ -11,7 +11,7 @@ mod parse;
 
 pub use contract::{Deadline, Placement, Realtime, Wait};
 pub use graph::{spec_of, within};
-pub use parse::load;
+pub use parse::{load, parse};
 
 use crate::error::Error;
 use crate::sinks::Sink;
@@ -118,6 +118,16 @@ impl<T: ?Sized> Unit<T> {
             (Some(key), _) => error.at(key),
             (None, Some(name)) => error.at(format_args!("{}: key `{name}`", self.place)),
             (None, None) => error.at(&self.place),
+        }
+    }
+}
+
+impl Unit<dyn Stage> {
+    /// Whether it is too slow for the real-time lane, as the config says or else the stage itself.
+    pub fn is_slow(&self) -> bool {
+        match self.lane {
+            Some(placement) => placement == Placement::Worker,
+            None => !self.unit.realtime(),
         }
     }
 }

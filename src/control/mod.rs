@@ -1,15 +1,20 @@
 //! The control plane: what the commands do.
 
+pub mod bench;
 pub mod check;
+pub mod doctor;
 pub mod fit;
 pub mod inspect;
 pub mod list;
+pub mod loopback;
+pub mod machine;
 pub mod play;
 pub mod reference;
 pub mod run;
 pub mod running;
 pub mod stop;
 pub mod streams;
+pub mod trial;
 
 use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -4,6 +4,7 @@ use super::running::Running;
 use super::stop::Stop;
 use crate::config::{self, Config, Node, Unit};
 use crate::deadline;
+use crate::engine::balance::{self, Account};
 use crate::engine::rights::Grant;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
@@ -48,18 +49,27 @@ pub struct Report {
     pub realtime: Vec<Grant>,
     /// The ledger, place by place.
     pub ledger: Vec<Page>,
+    /// Whether the counts of the ledger add up.
+    pub balance: Vec<Account>,
 }
 
 /// Runs `config` until its sources end, the time is over, or `stop` is asked for.
 pub fn run(config: Config, options: &Options, stop: &Stop) -> Result<Report> {
+    let (report, result) = try_run(config, options, stop)?;
+    result.map(|()| report)
+}
+
+/// As [`run`], with the report of a run that failed on its way.
+fn try_run(config: Config, options: &Options, stop: &Stop) -> Result<(Report, Result<()>)> {
     let mut reload = options.reload.as_ref().map(|sets| Reload::new(&config, sets));
     let mut session = Session::start(config, options, stop)?;
     session.running.watch(stop, |running| {
         if let Some(reload) = &mut reload {
             reload.look(running);
         }
+        true
     });
-    session.finish()
+    Ok(session.finish())
 }
 
 /// A run whose decisions are gathered for a report.
@@ -81,25 +91,28 @@ impl Session {
         Ok(Self { running, collected })
     }
 
-    /// Ends it in good order and says how it went.
-    pub fn finish(self) -> Result<Report> {
+    /// Ends it in good order and says how it went; there is a report even where it failed.
+    pub fn finish(self) -> (Report, Result<()>) {
         let (facts, realtime) = (self.running.facts().clone(), self.running.grants().to_vec());
-        let result = self.running.finish();
+        let (balance, result) = self.running.finish();
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         let latency =
             collected.latency.take().unwrap_or_else(|| Latency::new(&facts.stages)).report();
         let decisions = std::mem::take(&mut collected.decisions);
         let (deadline, ledger) = (facts.health.report(), facts.ledger.pages());
-        result.map(|()| Report { decisions, latency, deadline, realtime, ledger })
+        (Report { decisions, latency, deadline, realtime, ledger, balance }, result)
     }
 }
+
+/// What tells that a file has changed; `None` when there is none.
+type Seen = Option<(SystemTime, u64)>;
 
 /// Looks for changes of the files that a run was started from.
 struct Reload {
     path: PathBuf,
     model: Option<PathBuf>,
     sets: Vec<String>,
-    seen: [Option<SystemTime>; 2],
+    seen: [Seen; 2],
     looked: Instant,
 }
 
@@ -137,26 +150,35 @@ impl Reload {
     }
 }
 
-/// When the config and its model were last written.
-fn changed(path: &Path, model: Option<&Path>) -> [Option<SystemTime>; 2] {
-    let written = |p: &Path| std::fs::metadata(p).and_then(|m| m.modified()).ok();
-    [written(path), model.and_then(written)]
+/// When the config and its model were last written, and how long they are: a file that is seen half
+/// written may keep its time, but not its length.
+fn changed(path: &Path, model: Option<&Path>) -> [Seen; 2] {
+    let seen = |p: &Path| {
+        let facts = std::fs::metadata(p).ok()?;
+        Some((facts.modified().ok()?, facts.len()))
+    };
+    [seen(path), model.and_then(seen)]
 }
 
-/// Adds our own sink behind every stage that makes the last kind of decision.
+/// Adds our own sink behind every stage that makes the last kind of decision; where nothing decides,
+/// behind the last stage that makes something of windows.
 fn add_recorder(
     config: &mut Config,
     specs: &[Spec],
     collected: &Arc<Mutex<Collected>>,
     keep_decisions: bool,
 ) {
-    let scores = |i: &usize| specs[*i].payload == Payload::Scores;
+    let is = |i: usize, payload: Payload| specs[i].payload == payload;
+    let made = |i: &usize| !is(*i, Payload::Samples) && !is(*i, Payload::Markers);
+    let scores = (0..specs.len()).rev().find(|i| is(*i, Payload::Scores));
+    let Some(last) = scores.or_else(|| (0..specs.len()).rev().find(made)) else { return };
     let read = |i: &usize| config.stages.iter().any(|s| s.from.contains(&Node::Stage(*i)));
-    let Some(last) = (0..specs.len()).rev().find(scores) else { return };
     let classes = specs[last].classes.clone();
-    let ends = (0..specs.len()).filter(scores).filter(|i| !read(i) && specs[*i].classes == classes);
+    let alike = |i: &usize| is(*i, specs[last].payload) && specs[*i].classes == classes;
+    let ends = (0..specs.len()).filter(|i| alike(i) && !read(i));
     let from: Vec<Node> = ends.map(Node::Stage).collect();
     let from = if from.is_empty() { vec![Node::Stage(last)] } else { from };
+    let keep_decisions = keep_decisions && scores.is_some();
     let recorder = Recorder {
         collected: collected.clone(),
         classes,
@@ -225,7 +247,10 @@ pub fn command(
     stop: &Stop,
 ) -> Result<()> {
     let shown = config.sinks.iter().any(|s| s.kind == "terminal");
-    let report = run(config, options, stop)?;
+    let (report, result) = try_run(config, options, stop)?;
+    for fault in balance::faults(&report.balance) {
+        eprintln!("a fault of ours: {fault} are unaccounted for; please report this");
+    }
     if let Some(path) = report_to {
         let failed = |e: &dyn std::fmt::Display| {
             Error::run(format!("{}: cannot write: {e}", path.display()))
@@ -234,16 +259,15 @@ pub fn command(
         std::fs::write(path, text).map_err(|e| failed(&e))?;
     }
     if json {
-        return super::print_json(&serde_json::json!({
+        super::print_json(&serde_json::json!({
             "latency": report.latency, "deadline": report.deadline, "realtime": report.realtime,
-            "ledger": report.ledger,
-        }));
-    }
-    // The terminal view has its own last words.
-    if !shown {
+            "ledger": report.ledger, "balance": report.balance,
+        }))?;
+    } else if !shown {
+        // The terminal view has its own last words.
         eprintln!("{}", summary(&report));
     }
-    Ok(())
+    result
 }
 
 /// The end of a run in a few lines.

@@ -2,9 +2,10 @@
 
 use super::stop::Stop;
 use crate::clock;
-use crate::config::{Config, Node, Unit, spec_of, within};
+use crate::config::{self, Config, Node, Unit, spec_of};
 use crate::deadline::Health;
 use crate::engine::assembly::{self, Part, Placed, REALTIME};
+use crate::engine::balance::{Account, Place, balance};
 use crate::engine::intake::Intake;
 use crate::engine::lane::{Inbox, Lane, Swap};
 use crate::engine::outlet::Outlet;
@@ -12,11 +13,12 @@ use crate::engine::rights::{self, Elsewhere, Grant};
 use crate::engine::tap::Tap;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
-use crate::ledger::{Counters, Ledger};
+use crate::ledger::{Cause, Counters, Ledger};
 use crate::model::Model;
 use crate::ring::{BlockReader, BlockWriter, Doorbell, Producer, blocks, ring};
 use crate::sinks::RunFacts;
 use crate::sources::Speed;
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -37,8 +39,12 @@ const OUTBOX: usize = 1024;
 /// ... as long as they take no more memory than this, but never fewer than a few.
 const OUTBOX_BYTES: usize = 16 << 20;
 const SMALLEST_OUTBOX: usize = 8;
-/// How long the lanes may take to work off what came in, at the end.
+/// How long, at the end, the lanes may take to work off what came in, and the sinks to write it.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What to do about a config that cannot be taken up.
+const RESTART: &str = "end the run and start it anew with this config";
+/// How long a lane may take for the frame that it is at, once it is told to stop.
+const LAST_FRAME: Duration = Duration::from_secs(5);
 
 /// A graph that runs.
 pub struct Running {
@@ -46,6 +52,10 @@ pub struct Running {
     sources: Vec<Spec>,
     offline: bool,
     stages: Vec<Stage>,
+    /// Who reads from whom.
+    places: Vec<Place>,
+    /// What a swap leaves as it is.
+    fixed: Fixed,
     /// The nodes that sinks read from.
     tapped: Vec<Node>,
     grants: Vec<Grant>,
@@ -56,7 +66,6 @@ pub struct Running {
 /// What has to be known of a running stage when the next pipeline comes.
 struct Stage {
     id: String,
-    kind: &'static str,
     from: Vec<Node>,
     lane: usize,
     settings: serde_json::Value,
@@ -66,20 +75,22 @@ struct Stage {
     fitted: bool,
 }
 
+/// What of a config cannot change while it runs, part by part: its name, and all that was said of it.
+type Fixed = Vec<(String, serde_json::Value)>;
+
 /// Everything that runs.
 struct Threads {
     /// The sources, each with whether the run goes on as long as it does.
     intakes: Vec<(JoinHandle<Result<()>>, bool)>,
-    /// Set when a source has failed.
+    /// Set when a source or a sink has failed.
     failed: Arc<AtomicBool>,
     lanes: Vec<Lane>,
     /// The way in for new pipelines, and what wakes the lane for one.
     swaps: Vec<(Producer<Swap>, Doorbell)>,
-    outlets: Vec<JoinHandle<Result<()>>>,
+    /// The sinks with their pages.
+    outlets: Vec<(Arc<Counters>, JoinHandle<Result<()>>)>,
     /// Ends the intakes.
-    stop_intakes: Arc<AtomicBool>,
-    /// Ends the lanes.
-    stop_lanes: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Running {
@@ -98,7 +109,9 @@ impl Running {
         stop.listen();
         let offline = config.sources.iter().all(|s| s.unit.offline());
         let (stages, specs) = prepare(&mut config, &sources)?;
+        let fixed = fixed(&config);
         add_sinks(&mut config, &specs);
+        let places = assembly::books(&config, &sources, &specs)?;
 
         for id in config.stages.iter().map(|s| &s.id).chain(config.sinks.iter().map(|s| &s.id)) {
             ledger.open(id);
@@ -107,19 +120,33 @@ impl Running {
             stages: config.stages.iter().map(|s| s.id.clone()).collect(),
             ledger,
             health: Arc::new(Health::default()),
+            page: Arc::default(),
             for_s,
             classes: config.classes().map(|c| c.pairs()).unwrap_or_default(),
         };
         let tapped: Vec<Node> = config.sinks.iter().flat_map(|s| s.from.clone()).collect();
         fuse(&mut config, &stages, &tapped);
-        let (outlets, taps) = open_sinks(&mut config, &sources, &specs, offline, &facts)?;
+        let failed = Arc::new(AtomicBool::new(false));
+        let (outlets, taps) = open_sinks(&mut config, &sources, &specs, offline, &facts, &failed)?;
         let parts = assemble(&mut config, &sources, &specs, offline, &facts, taps)?;
-        let (threads, for_lanes) = start(config, &sources, offline, counters, parts, outlets)?;
+        let (threads, for_lanes) =
+            start(config, &sources, offline, counters, parts, outlets, failed)?;
         grants.extend(for_lanes);
         for refused in grants.iter().filter(|g| !g.granted) {
             tracing::warn!("{} was refused: {}", refused.what, refused.why);
         }
-        Ok(Self { facts, sources, offline, stages, tapped, grants, threads, _elsewhere: elsewhere })
+        Ok(Self {
+            facts,
+            sources,
+            offline,
+            stages,
+            places,
+            fixed,
+            tapped,
+            grants,
+            threads,
+            _elsewhere: elsewhere,
+        })
     }
 
     /// What is known of the run.
@@ -137,23 +164,17 @@ impl Running {
     /// returned. The graph must have the same shape: other settings and another model are fine, other
     /// stages, sources or sinks are refused.
     pub fn swap(&mut self, mut config: Config) -> Result<Vec<String>> {
+        self.check_fixed(&config)?;
         let (stages, specs) = prepare(&mut config, &self.sources)?;
-        self.check_shape(&stages)?;
+        self.check_sent(&stages)?;
         fuse(&mut config, &stages, &self.tapped);
         let keep: Vec<bool> = (0..stages.len()).map(|i| self.keeps(&stages, i)).collect();
+        self.threads.wait_for_swap()?;
         let parts =
             assemble(&mut config, &self.sources, &specs, self.offline, &self.facts, Vec::new())?;
         for ((producer, bell), part) in self.threads.swaps.iter_mut().zip(parts) {
-            let exchange = Box::new((part.pipeline, keep.clone()));
-            let mut next = Some(exchange);
-            // The one before may still be on its way in.
-            let since = Instant::now();
-            while !producer.push_with(|slot| slot.0 = next.take()) {
-                if since.elapsed() > PATIENCE {
-                    return Err(Error::run("the lane does not take the new pipeline"));
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            let mut next = Some(Box::new((part.pipeline, keep.clone())));
+            producer.push_with(|slot| slot.0 = next.take());
             bell.ring();
         }
         self.stages = stages;
@@ -176,24 +197,26 @@ impl Running {
             && same_inputs
     }
 
-    /// Refuses stages that do not stand where those that run stand.
-    fn check_shape(&self, next: &[Stage]) -> Result<()> {
-        let place = |s: &Stage| (s.id.clone(), s.kind, s.from.clone(), s.lane);
-        let restart = "end the run and start it anew with this config";
-        if let Some(other) = (0..self.stages.len().max(next.len()))
-            .find(|i| self.stages.get(*i).map(place) != next.get(*i).map(place))
-        {
-            let name = next.get(other).or(self.stages.get(other)).map_or("", |s| s.id.as_str());
-            return Err(Error::mismatch(format!(
-                "the stages hang together in another way from `{name}` on; {restart}"
-            )));
+    /// Refuses a config that differs in what cannot change.
+    fn check_fixed(&self, next: &Config) -> Result<()> {
+        let (ours, theirs) = (&self.fixed, &fixed(next));
+        let lacking = |a: &Fixed, b: &Fixed| a.iter().find(|part| !b.contains(part)).cloned();
+        match lacking(theirs, ours).or_else(|| lacking(ours, theirs)) {
+            Some((what, _)) => {
+                Err(Error::mismatch(format!("{what} cannot change while it runs; {RESTART}")))
+            }
+            None => Ok(()),
         }
-        for (ours, theirs) in self.stages.iter().zip(next) {
-            let i = Node::Stage(self.stages.iter().position(|s| s.id == ours.id).unwrap_or(0));
-            let reaches_others = self.tapped.contains(&i) || theirs.reaches_lanes(i, next);
+    }
+
+    /// Refuses stages that send something else than those were opened for who read it and stay.
+    fn check_sent(&self, next: &[Stage]) -> Result<()> {
+        for (i, (ours, theirs)) in self.stages.iter().zip(next).enumerate() {
+            let node = Node::Stage(i);
+            let reaches_others = self.tapped.contains(&node) || theirs.reaches_lanes(node, next);
             if reaches_others && ours.spec != theirs.spec {
                 return Err(Error::mismatch(format!(
-                    "`{}` would send something else than its readers were opened for; {restart}",
+                    "`{}` would send something else than its readers were opened for; {RESTART}",
                     ours.id
                 )));
             }
@@ -202,8 +225,8 @@ impl Running {
     }
 
     /// Waits until the sources have ended, the time is over, something failed, or `stop` is asked for.
-    /// Calls `meanwhile` now and then.
-    pub fn watch(&mut self, stop: &Stop, mut meanwhile: impl FnMut(&mut Self)) {
+    /// Calls `meanwhile` now and then, which can end it too by saying `false`.
+    pub fn watch(&mut self, stop: &Stop, mut meanwhile: impl FnMut(&mut Self) -> bool) {
         let end_s = self.facts.for_s.map(|s| clock::now_s() + s);
         while self.threads.is_fed() {
             let over = end_s.is_some_and(|end| clock::now_s() >= end);
@@ -211,19 +234,42 @@ impl Running {
                 eprintln!("ending in good order; press Ctrl-C again to end at once");
                 break;
             }
-            if over || self.threads.is_broken() {
+            if over || self.threads.is_broken() || !meanwhile(self) {
                 break;
             }
-            meanwhile(self);
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Takes the threads down in the order of the data, so that everything that came in is still
-    /// decided and written.
-    pub fn finish(self) -> Result<()> {
-        self.threads.finish()
+    /// decided and written. Says whether the counts of the ledger add up, and how it went.
+    pub fn finish(self) -> (Vec<Account>, Result<()>) {
+        let result = self.threads.finish();
+        (balance(&self.places, &self.facts.ledger.pages()), result)
     }
+}
+
+/// What of `config` cannot change while it runs.
+fn fixed(config: &Config) -> Fixed {
+    let ids = |from: &[Node]| from.iter().map(|n| config.id(*n).to_owned()).collect::<Vec<_>>();
+    let lanes = assembly::lanes(config);
+    let mut parts = Vec::new();
+    for (i, stage) in config.stages.iter().enumerate() {
+        let said = json!([i, stage.kind, ids(&stage.from), lanes[i]]);
+        parts.push((format!("the place of the stage `{}`", stage.id), said));
+    }
+    for (i, source) in config.sources.iter().enumerate() {
+        let said = json!([i, source.kind, source.settings]);
+        parts.push((format!("the source `{}`", source.id), said));
+    }
+    for (i, sink) in config.sinks.iter().enumerate() {
+        let said = json!([i, sink.kind, ids(&sink.from), sink.settings]);
+        parts.push((format!("the sink `{}`", sink.id), said));
+    }
+    parts.push(("the table `realtime`".into(), json!(config.realtime)));
+    let degrade = config.deadline.degrade.map(|i| config.id(Node::Stage(i)));
+    parts.push(("the key `degrade`".into(), json!(degrade)));
+    parts
 }
 
 impl Stage {
@@ -249,7 +295,6 @@ fn prepare(config: &mut Config, sources: &[Spec]) -> Result<(Vec<Stage>, Vec<Spe
     let lanes = assembly::lanes(config);
     let stage = |(i, unit): (usize, &Unit<dyn crate::stages::Stage>)| Stage {
         id: unit.id.clone(),
-        kind: unit.kind,
         from: unit.from.clone(),
         lane: lanes[i],
         settings: unit.settings.clone(),
@@ -272,7 +317,7 @@ fn open_sources(
         }
         let page = ledger.open(&source.id);
         let opened = source.unit.open(page.clone());
-        specs.push(opened.map_err(|e| source.blame(within(e, "source", &source.id)))?);
+        specs.push(opened.map_err(|e| source.blame(config::within(e, "source", &source.id)))?);
         counters.push(page);
     }
     Ok((specs, counters))
@@ -285,15 +330,17 @@ fn open_sinks(
     stages: &[Spec],
     offline: bool,
     facts: &RunFacts,
+    failed: &Arc<AtomicBool>,
 ) -> Result<(Vec<Outlet>, Vec<Placed>)> {
     let (mut outlets, mut taps) = (Vec::new(), Vec::new());
     for mut sink in config.sinks.drain(..) {
+        let counters = facts.ledger.page_of(&sink.id);
+        let facts = RunFacts { page: counters.clone(), ..facts.clone() };
         let inputs: Vec<Spec> =
             sink.from.iter().map(|node| spec_of(*node, sources, stages).clone()).collect();
-        let opened = sink.unit.open(&inputs, facts);
-        opened.map_err(|e| sink.blame(within(e, "sink", &sink.id)))?;
+        let opened = sink.unit.open(&inputs, &facts);
+        opened.map_err(|e| sink.blame(config::within(e, "sink", &sink.id)))?;
         let Unit { id, from, unit, .. } = sink;
-        let counters = facts.ledger.page_of(&id);
         let bell = Doorbell::default();
         let mut flows = Vec::new();
         for (input, (node, spec)) in from.iter().zip(&inputs).enumerate() {
@@ -304,7 +351,8 @@ fn open_sinks(
             taps.push((*node, tap));
             flows.push(flow);
         }
-        outlets.push(Outlet { id, sink: unit, flows, bell, counters });
+        let failed = failed.clone();
+        outlets.push(Outlet { id, sink: unit, flows, bell, counters, failed });
     }
     Ok((outlets, taps))
 }
@@ -315,17 +363,20 @@ fn outbox(spec: &Spec) -> usize {
     (OUTBOX_BYTES / bytes).clamp(SMALLEST_OUTBOX, OUTBOX)
 }
 
+/// How many samples of `spec` fit between a source and the lane.
+pub fn inbox_samples(spec: &Spec) -> usize {
+    let within = |seconds: f64, bytes: usize| {
+        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
+    };
+    within(INBOX_S, INBOX_BYTES).max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES)).max(2 * spec.rows)
+}
+
 /// The ring between a source of `spec` and the lane.
 fn inbox(spec: &Spec) -> (BlockWriter, BlockReader) {
     if spec.payload == Payload::Markers {
         return blocks(MARKER_INBOX, 0);
     }
-    let within = |seconds: f64, bytes: usize| {
-        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
-    };
-    let samples = within(INBOX_S, INBOX_BYTES)
-        .max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES))
-        .max(2 * spec.rows);
+    let samples = inbox_samples(spec);
     blocks(samples.clamp(256, 65_536), samples * spec.cols)
 }
 
@@ -337,10 +388,11 @@ fn assemble(
     facts: &RunFacts,
     taps: Vec<Placed>,
 ) -> Result<Vec<Part>> {
-    facts.health.set_budget(config.deadline.budget_s.filter(|_| !offline));
     let (ledger, health) = (&facts.ledger, &facts.health);
     let graph = assembly::Graph { sources, stages, ledger, health, offline };
-    assembly::assemble(config, &graph, taps)
+    let parts = assembly::assemble(config, &graph, taps)?;
+    health.set_budget(config.deadline.budget_s.filter(|_| !offline));
+    Ok(parts)
 }
 
 /// Starts the threads from the sinks backwards, so that nothing is lost at the start.
@@ -351,11 +403,11 @@ fn start(
     counters: Vec<Arc<Counters>>,
     parts: Vec<Part>,
     outlets: Vec<Outlet>,
+    failed: Arc<AtomicBool>,
 ) -> Result<(Threads, Vec<Grant>)> {
-    let stop_intakes = Arc::new(AtomicBool::new(false));
-    let stop_lanes = Arc::new(AtomicBool::new(false));
-    let failed = Arc::new(AtomicBool::new(false));
-    let outlets = outlets.into_iter().map(Outlet::start).collect::<Result<Vec<_>>>()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let start = |outlet: Outlet| Ok((outlet.counters.clone(), outlet.start()?));
+    let outlets = outlets.into_iter().map(start).collect::<Result<Vec<_>>>()?;
     let (mut rings, mut intakes) = (Vec::new(), Vec::new());
     let start_s = clock::now_s();
     for ((unit, spec), counters) in config.sources.into_iter().zip(sources).zip(counters) {
@@ -370,7 +422,7 @@ fn start(
             ring: writer,
             bell: parts[REALTIME].bell.clone(),
             counters,
-            stop: stop_intakes.clone(),
+            stop: stop.clone(),
             failed: failed.clone(),
         });
     }
@@ -389,8 +441,7 @@ fn start(
         };
         // A worker is there so that slow work does no harm: it gets no privileges.
         let asked = if number == REALTIME { config.realtime.clone() } else { Default::default() };
-        let stop = stop_lanes.clone();
-        let (lane, granted) = Lane::start(&part.name, part.pipeline, inbox, asked, stop)?;
+        let (lane, granted) = Lane::start(&part.name, part.pipeline, inbox, asked)?;
         lanes.push(lane);
         grants.extend(granted);
     }
@@ -400,9 +451,7 @@ fn start(
         let keeps_alive = offline || intake.spec.payload != Payload::Markers;
         running.push((intake.start()?, keeps_alive));
     }
-    let threads =
-        Threads { intakes: running, failed, lanes, swaps, outlets, stop_intakes, stop_lanes };
-    Ok((threads, grants))
+    Ok((Threads { intakes: running, failed, lanes, swaps, outlets, stop }, grants))
 }
 
 impl Threads {
@@ -415,29 +464,67 @@ impl Threads {
     fn is_broken(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
             || self.lanes.iter().any(Lane::is_finished)
-            || self.outlets.iter().any(JoinHandle::is_finished)
+            || self.outlets.iter().any(|(_, outlet)| outlet.is_finished())
+    }
+
+    /// Waits until every lane has taken the pipeline before, so that all can be given the next one.
+    fn wait_for_swap(&self) -> Result<()> {
+        let ready = || self.swaps.iter().all(|(way_in, _)| way_in.has_room());
+        match within(PATIENCE, ready) {
+            true => Ok(()),
+            false => Err(Error::run("a lane has not yet taken the change before this one")),
+        }
     }
 
     fn finish(self) -> Result<()> {
-        self.stop_intakes.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
         let mut result = Ok(());
+        within(PATIENCE, || self.intakes.iter().all(|(intake, _)| intake.is_finished()));
         for (intake, _) in self.intakes {
-            result = result.and(joined(intake, "a source"));
+            result = result.and(match intake.is_finished() {
+                true => joined(intake, "a source"),
+                false => Err(Error::run("a source is stuck")),
+            });
         }
-        // With the sources gone the lanes end by themselves; the flag is for one that is stuck.
-        let since = Instant::now();
-        while !self.lanes.iter().all(Lane::is_finished) && since.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.stop_lanes.store(true, Ordering::Relaxed);
+        // With the sources gone the lanes end by themselves; those that do not in time are stopped, each
+        // before the ones that it feeds.
+        within(PATIENCE, || self.lanes.iter().all(Lane::is_finished));
         for lane in self.lanes {
-            result = result.and(lane.join());
+            lane.stop();
+            result = result.and(match within(LAST_FRAME, || lane.is_finished()) {
+                true => lane.join(),
+                false => Err(Error::run(format!("the lane `{}` is stuck", lane.name()))),
+            });
         }
-        for outlet in self.outlets {
-            result = result.and(joined(outlet, "a sink"));
+        within(PATIENCE, || self.outlets.iter().all(|(_, outlet)| outlet.is_finished()));
+        for (page, outlet) in self.outlets {
+            result = result.and(match outlet.is_finished() {
+                true => joined(outlet, "a sink"),
+                false => Err(given_up(&page)),
+            });
         }
         result
     }
+}
+
+/// A sink does not come back from writing: what it was still to write counts as lost.
+fn given_up(counters: &Counters) -> Error {
+    let page = counters.page();
+    let left = page.taken_in.saturating_sub(page.passed_on + page.count(Cause::Drop));
+    counters.add(Cause::Drop, left);
+    Error::run(format!("the sink `{}` is stuck; {left} frames are not written", page.place))
+}
+
+/// Waits at most so `long` until `done`; says whether it is.
+fn within(long: Duration, done: impl Fn() -> bool) -> bool {
+    let since = Instant::now();
+    while !done() {
+        if since.elapsed() >= long {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 fn joined(thread: JoinHandle<Result<()>>, what: &str) -> Result<()> {

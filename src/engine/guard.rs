@@ -65,6 +65,12 @@ impl Guard {
         Self::new(None, Late::Block, Arc::default())
     }
 
+    /// **Data.** Goes on from where `before` stands, by its own budget and policy.
+    pub fn inherit(&mut self, before: &Guard) {
+        (self.state, self.calm, self.cost_s) = (before.state, before.calm, before.cost_s);
+        (self.passed_s, self.degraded) = (before.passed_s, before.degraded);
+    }
+
     /// **Data.** What to do with the window `frame`.
     pub fn admit(&mut self, frame: &mut Frame) -> Verdict {
         let Some(budget_s) = self.budget_s else { return Verdict::Go };
@@ -180,6 +186,22 @@ mod tests {
         let tries = (1..200).find(|_| guard.decide(&mut window(), 0.010, 100.0) == Verdict::Go);
         // 20 ms have to be forgotten down to 10 ms.
         assert_eq!(tries, Some(36));
+    }
+
+    #[test]
+    fn a_guard_that_takes_over_goes_on_from_where_the_one_before_stood() {
+        let (mut before, health) = guard(Late::Degrade);
+        assert!(before.weigh(&mut window(), 0.010, 100.020));
+        let mut after = Guard::new(Some(0.030), Late::Degrade, health.clone());
+        after.inherit(&before);
+        assert_eq!(health.state(), State::Over);
+        // It knows what the main branch costs, and leaves the state as slowly.
+        assert_eq!(after.decide(&mut window(), 0.030, 100.015), Verdict::Degrade);
+        for _ in 0..CALM {
+            assert_eq!(health.state(), State::Over);
+            after.weigh(&mut window(), 0.030, 100.001);
+        }
+        assert_eq!(health.state(), State::Good);
     }
 
     #[test]

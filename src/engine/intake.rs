@@ -46,8 +46,11 @@ impl Intake {
         if result.is_err() {
             self.failed.store(true, Ordering::Relaxed);
         }
-        self.send_end();
-        result.map_err(|e| e.at(format_args!("source `{}`", self.id)))
+        let Self { id, ring, bell, .. } = self;
+        // The lane sees that the writing end is gone.
+        drop(ring);
+        bell.ring();
+        result.map_err(|e| e.at(format_args!("source `{id}`")))
     }
 
     fn pump(&mut self) -> Result<()> {
@@ -60,9 +63,9 @@ impl Intake {
                 Read::End => break,
                 Read::Filled => block.span.arrived_s = clock::now_s(),
             }
-            self.counters.take_in(guard.admit(&mut block, &self.counters));
+            guard.admit(&mut block, &self.counters);
             if !self.send(&block) {
-                guard.expect(block.span.first);
+                guard.dropped();
             }
         }
         Ok(())
@@ -74,10 +77,7 @@ impl Intake {
         while patient && !self.ring.has_room(block) && self.ring.has_reader() {
             std::thread::sleep(Duration::from_micros(50));
         }
-        let n = match self.spec.payload {
-            Payload::Markers => 1,
-            _ => block.rows as u64,
-        };
+        let n = self.spec.payload.units(block);
         let sent = self.ring.push(block);
         if sent {
             self.counters.pass_on(n);
@@ -88,56 +88,64 @@ impl Intake {
         self.bell.ring();
         sent
     }
-
-    /// Tells the lane that nothing more will come; waits for room as long as there is a lane.
-    fn send_end(&mut self) {
-        let mut end = Spec::markers().frame();
-        end.flags = Flags::END;
-        while !self.ring.push(&end) && self.ring.has_reader() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.bell.ring();
-    }
 }
 
-/// Keeps numbers that are not finite out of the filters, notices channels that went flat and
-/// blocks that do not follow on from the one before.
+/// Counts what comes, notices blocks that do not follow on from the one before and channels that went
+/// flat, and keeps numbers that are not finite out of the filters.
 pub struct Guard {
+    payload: Payload,
     last: Vec<f64>,
     same_for: Vec<u64>,
     flat_after: u64,
     labels: Vec<String>,
     /// Index of the sample that should come next.
-    next_index: Option<u64>,
+    next_index: u64,
+    /// Whether the block before was lost after it was admitted.
+    dropped: bool,
 }
 
 impl Guard {
     /// A guard for blocks of `spec`.
     pub fn new(spec: &Spec) -> Self {
         Self {
+            payload: spec.payload,
             last: vec![0.0; spec.cols],
             same_for: vec![0; spec.cols],
             flat_after: (spec.rate_hz.ceil() as u64).max(2),
             labels: spec.channels.iter().map(|c| c.label.clone()).collect(),
-            next_index: None,
+            next_index: 0,
+            dropped: false,
         }
     }
 
-    /// Says that the samples from `index` on were lost after they were admitted.
-    fn expect(&mut self, index: u64) {
-        self.next_index = Some(index);
+    /// Says that the block admitted last was lost: the next one does not follow on from what the lane
+    /// has seen.
+    fn dropped(&mut self) {
+        self.dropped = true;
     }
 
-    /// Repairs `block` in place and flags it BAD if it had to, GAP if samples are missing before
-    /// it. Returns how many samples (or markers) it holds.
-    pub fn admit(&mut self, block: &mut Frame, counters: &Counters) -> u64 {
-        if self.labels.is_empty() {
-            return 1;
+    /// Counts `block`, repairs it in place and flags it BAD if it had to, GAP if samples are missing
+    /// before it.
+    pub fn admit(&mut self, block: &mut Frame, counters: &Counters) {
+        let index = block.span.first;
+        let missing = index.saturating_sub(self.next_index);
+        self.next_index = block.span.last + 1;
+        counters.take_in(self.payload.units(block));
+        counters.reach(self.next_index);
+        if missing > 0 {
+            counters.note(Cause::Gap, missing, index, "samples are missing");
+        } else if block.flags.has(Flags::GAP) {
+            counters.note(Cause::Gap, 0, index, "a break of unknown length");
         }
-        if self.next_index.is_some_and(|next| next != block.span.first) {
-            block.flags |= Flags::GAP;
+        if self.payload == Payload::Samples {
+            if std::mem::take(&mut self.dropped) || missing > 0 {
+                block.flags |= Flags::GAP;
+            }
+            self.repair(block, counters);
         }
-        self.next_index = Some(block.span.last + 1);
+    }
+
+    fn repair(&mut self, block: &mut Frame, counters: &Counters) {
         let index = block.span.first;
         if block.flags.has(Flags::GAP) {
             self.same_for.fill(0);
@@ -165,6 +173,5 @@ impl Guard {
             let text = "numbers that are not finite were replaced by the channel's last value";
             counters.note(Cause::NotFinite, not_finite, index, text);
         }
-        block.rows as u64
     }
 }

@@ -7,7 +7,7 @@ use super::port::Letter;
 use super::rights::{self, Grant};
 use crate::config::{Realtime, Wait};
 use crate::error::{Error, Result};
-use crate::frame::{Flags, Frame, Spec};
+use crate::frame::{Frame, Spec};
 use crate::ring::{BlockReader, Consumer, Doorbell, MailReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +43,7 @@ pub struct Swap(pub Option<Box<(Pipeline, Vec<bool>)>>);
 pub struct Lane {
     name: String,
     thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Inbox {
@@ -56,27 +57,38 @@ impl Inbox {
 }
 
 impl Lane {
-    /// Starts a lane that runs `pipeline` until everything that feeds it has ended or `stop` is set.
+    /// Starts a lane that runs `pipeline` until everything that feeds it has ended or it is stopped.
     /// Says what it was granted of what it `asked` for.
     pub fn start(
         name: &str,
         mut pipeline: Pipeline,
         inbox: Inbox,
         asked: Realtime,
-        stop: Arc<AtomicBool>,
     ) -> Result<(Self, Vec<Grant>)> {
         let (tell, told) = mpsc::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name(name.into())
             .spawn(move || {
                 // Nobody listens only when the start has failed elsewhere.
                 let _ = tell.send(rights::for_lane(&asked));
-                rights::with_denormals(&asked, || run(&mut pipeline, inbox, asked.wait, &stop));
+                rights::with_denormals(&asked, || run(&mut pipeline, inbox, asked.wait, &stopped));
                 pipeline.end();
             })
             .map_err(|e| Error::run(format!("the lane's thread does not start: {e}")))?;
         let grants = told.recv().unwrap_or_default();
-        Ok((Self { name: name.into(), thread }, grants))
+        Ok((Self { name: name.into(), thread, stop }, grants))
+    }
+
+    /// The name of its thread.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Ends the lane between two frames; what still waits is counted as unread.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Waits for the lane to end.
@@ -100,75 +112,155 @@ impl Lane {
 
 /// **Data.** The loop.
 fn run(pipeline: &mut Pipeline, mut inbox: Inbox, wait: Wait, stop: &AtomicBool) {
-    let mut ended = vec![false; inbox.rings.len() + inbox.mail.len()];
-    while !ended.iter().all(|e| *e) && !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) {
         inbox.swaps.pop_with(|swap| {
             if let Some(exchange) = &mut swap.0 {
                 pipeline.adopt(&mut exchange.0, &exchange.1);
             }
         });
-        match inbox.next(&ended) {
-            Some(entry) => ended[entry] = inbox.take(entry, pipeline),
+        match inbox.next() {
+            Some(entry) => inbox.take(entry, pipeline),
+            None if inbox.is_over() => return,
             None if wait == Wait::Spin => std::hint::spin_loop(),
             None => inbox.sleep(),
         }
     }
+    inbox.pass_over(pipeline);
 }
 
 impl Inbox {
     /// The entry whose turn it is.
-    fn next(&self, ended: &[bool]) -> Option<usize> {
+    fn next(&self) -> Option<usize> {
         let ring = match self.ordered {
-            true => oldest(&self.rings, ended),
+            true => oldest(&self.rings),
             false => self.rings.iter().position(|r| r.waiting() > 0),
         };
         let mail = || self.mail.iter().position(MailReader::has_mail);
         ring.or_else(|| mail().map(|i| self.rings.len() + i))
     }
 
-    /// Takes what waits at `entry` through the pipeline; says whether it was the end.
-    fn take(&mut self, entry: usize, pipeline: &mut Pipeline) -> bool {
-        let Some(ring) = self.rings.get_mut(entry) else {
-            let mail = &mut self.mail[entry - self.rings.len()];
-            let is_end = mail.take_with(|letter| {
-                let is_end = letter.frame.flags.has(Flags::END);
-                if !is_end {
-                    pipeline.open(entry, letter);
-                }
-                is_end
-            });
-            return is_end.unwrap_or_default();
-        };
-        ring.pop(&mut self.block);
-        let is_end = self.block.flags.has(Flags::END);
-        if !is_end {
-            pipeline.take(entry, &mut self.block);
+    /// Takes what waits at `entry` through the pipeline.
+    fn take(&mut self, entry: usize, pipeline: &mut Pipeline) {
+        match self.rings.get_mut(entry) {
+            Some(ring) => {
+                ring.pop(&mut self.block);
+                pipeline.take(entry, &mut self.block);
+            }
+            None => {
+                let mail = &mut self.mail[entry - self.rings.len()];
+                mail.take_with(|letter| pipeline.open(entry, letter));
+            }
         }
-        is_end
     }
 
-    /// Sleeps until something comes. In an ordered run there may be blocks that have to wait for other
-    /// sources: only something new is work.
+    /// Sleeps until something comes.
     fn sleep(&self) {
-        let before = if self.ordered { self.waiting() } else { 0 };
-        self.bell.wait(NAP, || self.waiting() > before || self.swaps.waiting() > 0);
+        self.bell.wait(NAP, || self.next().is_some() || self.swaps.waiting() > 0 || self.is_over());
     }
 
-    fn waiting(&self) -> usize {
-        let mail = self.mail.iter().filter(|m| m.has_mail()).count();
-        self.rings.iter().map(BlockReader::waiting).sum::<usize>() + mail
+    /// Whether everything that feeds the lane has ended, and nothing waits.
+    fn is_over(&self) -> bool {
+        self.rings.iter().all(BlockReader::is_over) && self.mail.iter().all(MailReader::is_over)
+    }
+
+    /// Counts what the lane will not read any more.
+    fn pass_over(&mut self, pipeline: &mut Pipeline) {
+        for (entry, ring) in self.rings.iter_mut().enumerate() {
+            while ring.pop(&mut self.block) {
+                pipeline.pass_over(entry, &self.block);
+            }
+        }
+        for (i, mail) in self.mail.iter_mut().enumerate() {
+            mail.take_with(|letter| pipeline.pass_over(self.rings.len() + i, &letter.frame));
+        }
     }
 }
 
 /// The ring with the oldest block, once every source that has not ended has one waiting.
-fn oldest(rings: &[BlockReader], ended: &[bool]) -> Option<usize> {
+fn oldest(rings: &[BlockReader]) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
-    for (i, ring) in rings.iter().enumerate().filter(|(i, _)| !ended[*i]) {
-        let head = ring.peek()?;
-        let time_s = if head.flags.has(Flags::END) { f64::INFINITY } else { head.span.last_s };
+    for (i, ring) in rings.iter().enumerate().filter(|(_, ring)| !ring.is_over()) {
+        let time_s = ring.peek()?.span.last_s;
         if best.is_none_or(|(_, t)| time_s < t) {
             best = Some((i, time_s));
         }
     }
     best.map(|(i, _)| i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::Guard;
+    use super::super::pipeline::{Branch, Edge, Node, Route};
+    use super::*;
+    use crate::config::OnGap;
+    use crate::frame::Channel;
+    use crate::ledger::{Cause, Counters};
+    use crate::ring::{BlockWriter, blocks, ring};
+    use crate::stages::{Emit, Fault, Stage};
+    use std::sync::Barrier;
+
+    /// A stage that holds its first frame until somebody else is at the barrier.
+    struct Held(Option<Arc<Barrier>>);
+
+    impl Stage for Held {
+        fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
+            Ok(inputs[0].clone())
+        }
+
+        fn process(&mut self, _: &mut Frame, _: &mut dyn Emit) -> Result<(), Fault> {
+            if let Some(barrier) = self.0.take() {
+                barrier.wait();
+            }
+            Ok(())
+        }
+
+        fn reset(&mut self) {}
+    }
+
+    /// A lane with one stage that is held at its first block of ten samples, and four more that wait.
+    fn held() -> (Lane, BlockWriter, Arc<Counters>, Arc<Barrier>) {
+        let spec = Spec::samples(vec![Channel::named("C3")], 100.0, 10);
+        let (page, barrier) = (Counters::new("held"), Arc::new(Barrier::new(2)));
+        let route = Route::new(&spec, Vec::new());
+        let stage = Box::new(Held(Some(barrier.clone())));
+        let nodes = vec![Node::new(stage, 0, route, page.clone())];
+        let entry = Route::new(&spec, vec![Edge { node: 0, input: 0, branch: Branch::All }]);
+        let pipeline = Pipeline::new(vec![entry], nodes, 1, OnGap::Reset, Guard::none());
+        let (mut writer, reader) = blocks(16, 100);
+        let mut block = spec.frame();
+        block.resize(10, 1);
+        (0..5).for_each(|_| assert!(writer.push(&block)));
+        let inbox = Inbox {
+            rings: vec![reader],
+            mail: Vec::new(),
+            bell: Doorbell::default(),
+            swaps: ring(vec![Swap::default()]).1,
+            block: spec.frame(),
+            ordered: false,
+        };
+        let (lane, _) = Lane::start("lane", pipeline, inbox, Realtime::default()).unwrap();
+        while page.page().taken_in == 0 {
+            std::thread::yield_now();
+        }
+        (lane, writer, page, barrier)
+    }
+
+    #[test]
+    fn a_lane_works_off_what_waits_when_its_sources_are_gone() {
+        let (lane, writer, page, barrier) = held();
+        drop(writer);
+        barrier.wait();
+        lane.join().unwrap();
+        assert_eq!((page.page().taken_in, page.get(Cause::Unread)), (50, 0));
+    }
+
+    #[test]
+    fn a_lane_that_is_stopped_counts_what_it_leaves_unread() {
+        let (lane, _writer, page, barrier) = held();
+        lane.stop();
+        barrier.wait();
+        lane.join().unwrap();
+        assert_eq!((page.page().taken_in, page.get(Cause::Unread)), (10, 40));
+    }
 }

@@ -3,9 +3,10 @@
 //! `pipeline` is the one loop to read first; `lane` is the thread it runs on; `intake` feeds the
 //! lane from the sources; `tap` carries frames away to the sinks, `port` to slower lanes. `guard` holds
 //! windows against the deadline; `rights` asks the machine for priority. `assembly` makes all that of
-//! a prepared config.
+//! a prepared config; `balance` holds the counts of all places against each other.
 
 pub mod assembly;
+pub mod balance;
 pub mod guard;
 pub mod intake;
 pub mod lane;

@@ -1,11 +1,12 @@
 //! The outlet: one thread per sink that takes what its taps collected and writes it.
 
+use super::tap::Flow;
 use crate::error::{Error, Result};
-use crate::frame::Flags;
-use crate::ledger::Counters;
-use crate::ring::{Consumer, Doorbell};
+use crate::ledger::{Cause, Counters};
+use crate::ring::Doorbell;
 use crate::sinks::{Delivery, Sink};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,11 +20,13 @@ pub struct Outlet {
     /// The opened sink.
     pub sink: Box<dyn Sink>,
     /// One flow per `from`.
-    pub flows: Vec<Consumer<Delivery>>,
+    pub flows: Vec<Flow>,
     /// Wakes this thread.
     pub bell: Doorbell,
     /// The sink's page in the ledger.
     pub counters: Arc<Counters>,
+    /// Set when a sink fails, so that the run ends.
+    pub failed: Arc<AtomicBool>,
 }
 
 impl Outlet {
@@ -36,42 +39,61 @@ impl Outlet {
     }
 
     fn run(mut self) -> Result<()> {
-        let result = self.pump();
-        // With the rings gone, nobody waits for room in them.
-        self.flows.clear();
-        let closed = self.sink.close();
-        result.and(closed).map_err(|e| e.at(format_args!("sink `{}`", self.id)))
+        let mut result = self.pump();
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+            self.discard();
+        }
+        result = result.and(self.sink.close());
+        result.map_err(|e| e.at(format_args!("sink `{}`", self.id)))
     }
 
+    /// Writes what comes until nothing will come any more, or the sink fails.
     fn pump(&mut self) -> Result<()> {
-        let mut open = self.flows.len();
-        while open > 0 {
-            let Some(next) = oldest(&self.flows) else {
-                self.sink.idle()?;
-                let flows = &self.flows;
-                self.bell.wait(NAP, || flows.iter().any(|f| f.waiting() > 0));
-                continue;
-            };
-            let (sink, counters) = (&mut self.sink, &self.counters);
-            let written = self.flows[next].pop_with(|delivery| {
-                if delivery.frame.flags.has(Flags::END) {
-                    open -= 1;
+        loop {
+            let sink = &mut self.sink;
+            let Some((written, n)) = take(&mut self.flows, |delivery| sink.write(delivery)) else {
+                if self.flows.iter().all(|f| f.ring.is_over()) {
                     return Ok(());
                 }
-                counters.pass_on(1);
-                sink.write(delivery)
-            });
-            written.unwrap_or(Ok(()))?;
+                self.sink.idle()?;
+                self.wait();
+                continue;
+            };
+            match written {
+                Ok(()) => self.counters.pass_on(n),
+                Err(e) => {
+                    self.counters.add(Cause::Drop, n);
+                    return Err(e);
+                }
+            }
         }
-        Ok(())
+    }
+
+    /// Counts as lost what still comes to a sink that has failed.
+    fn discard(&mut self) {
+        while !self.flows.iter().all(|f| f.ring.is_over()) {
+            match take(&mut self.flows, |_| ()) {
+                Some(((), n)) => self.counters.add(Cause::Drop, n),
+                None => self.wait(),
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let ready = || self.flows.iter().any(|f| f.ring.waiting() > 0);
+        let over = || self.flows.iter().all(|f| f.ring.is_over());
+        self.bell.wait(NAP, || ready() || over());
     }
 }
 
-/// The flow with the delivery that left the lane first: a sink sees its inputs in the order in which
-/// they were made.
-fn oldest(flows: &[Consumer<Delivery>]) -> Option<usize> {
+/// Lets `work` have the delivery that left the lane first, and says how many it counts for: a sink sees
+/// its inputs in the order in which they were made.
+fn take<R>(flows: &mut [Flow], work: impl FnOnce(&Delivery) -> R) -> Option<(R, u64)> {
     // What left the lane before a delivery that is seen here is seen by the second look.
-    flows.iter().find(|f| f.waiting() > 0)?;
-    let heads = flows.iter().enumerate().filter_map(|(i, f)| Some((i, f.peek()?.emitted_s)));
-    heads.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+    flows.iter().find(|f| f.ring.waiting() > 0)?;
+    let heads = flows.iter().enumerate().filter_map(|(i, f)| Some((i, f.ring.peek()?.emitted_s)));
+    let (oldest, _) = heads.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let Flow { ring, payload } = &mut flows[oldest];
+    ring.pop_with(|delivery| (work(delivery), payload.units(&delivery.frame)))
 }

@@ -12,7 +12,7 @@ use super::guard::{Guard, Verdict};
 use super::port::{Letter, Port};
 use super::tap::Tap;
 use crate::config::OnGap;
-use crate::frame::{Flags, Frame, Spec};
+use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::stages::{Emit, Stage};
 use std::sync::Arc;
@@ -23,6 +23,9 @@ pub struct Route {
     edges: Vec<Edge>,
     exits: Exits,
     duty: Duty,
+    /// Whether windows come a step at a time, so that none may be held back.
+    by_hops: bool,
+    payload: Payload,
     copy: Frame,
 }
 
@@ -93,7 +96,8 @@ pub struct Node {
 impl Route {
     /// A route for frames of `spec`.
     pub fn new(spec: &Spec, edges: Vec<Edge>) -> Self {
-        Self { edges, exits: Exits::default(), duty: Duty::None, copy: spec.frame() }
+        let (exits, duty, payload) = (Exits::default(), Duty::None, spec.payload);
+        Self { edges, exits, duty, by_hops: spec.hop.is_some(), payload, copy: spec.frame() }
     }
 
     /// The same with ways out and a duty.
@@ -182,11 +186,22 @@ impl Pipeline {
         }
     }
 
-    /// **Data.** Tells every sink and every lane behind that nothing more will come.
+    /// **Data.** Counts `frame` of entry `entry` as never read by those who would have got it.
+    pub fn pass_over(&mut self, entry: usize, frame: &Frame) {
+        let Some(route) = self.entries.get(entry) else { return };
+        let n = route.payload.units(frame);
+        for edge in route.edges.iter().filter(|e| e.branch.takes(frame)) {
+            self.nodes[edge.node].counters.add(Cause::Unread, n);
+        }
+        route.exits.taps.iter().for_each(|tap| tap.pass_over(n));
+    }
+
+    /// **Data.** Tells every sink and every lane behind that nothing more will come: the ways out are
+    /// closed.
     pub fn end(&mut self) {
         for route in self.routes() {
-            route.exits.taps.iter_mut().for_each(Tap::end);
-            route.exits.ports.iter_mut().for_each(Port::end);
+            route.exits.taps.drain(..).for_each(Tap::end);
+            route.exits.ports.drain(..).for_each(Port::end);
         }
     }
 
@@ -206,6 +221,7 @@ impl Pipeline {
                 std::mem::swap(&mut ours.stage, &mut theirs.stage);
             }
         }
+        next.course.guard.inherit(&self.course.guard);
         next.course.resets = self.course.resets;
         next.resets_seen.copy_from_slice(&self.resets_seen);
         std::mem::swap(self, next);
@@ -242,20 +258,28 @@ fn offer(
         course.watch.mark = Instant::now();
     }
     let Some((last, others)) = route.edges.split_last() else { return };
+    let n = route.payload.units(frame);
     for edge in others.iter().filter(|e| e.branch.takes(frame)) {
         route.copy.copy_from(frame);
-        process(nodes, offset, *edge, &mut route.copy, course);
+        process(nodes, offset, *edge, &mut route.copy, n, course);
     }
     if last.branch.takes(frame) {
-        process(nodes, offset, *last, frame, course);
+        process(nodes, offset, *last, frame, n, course);
     }
 }
 
-/// Lets one node work on `frame`; what it emits goes on from there.
-fn process(nodes: &mut [Node], offset: usize, edge: Edge, frame: &mut Frame, course: &mut Course) {
+/// Lets one node work on `frame`, which counts for `n`; what it emits goes on from there.
+fn process(
+    nodes: &mut [Node],
+    offset: usize,
+    edge: Edge,
+    frame: &mut Frame,
+    n: u64,
+    course: &mut Course,
+) {
     let Some((node, rest)) = nodes[edge.node - offset..].split_first_mut() else { return };
     frame.input = edge.input;
-    node.counters.take_in(1);
+    node.counters.take_in(n);
     let caller = course.watch.enter(node.place);
     let mut out = Out {
         route: &mut node.route,
@@ -266,7 +290,8 @@ fn process(nodes: &mut [Node], offset: usize, edge: Edge, frame: &mut Frame, cou
         course: &mut *course,
     };
     if node.stage.process(frame, &mut out).is_err() {
-        node.counters.add(Cause::Fault, 1);
+        // A frame on which nothing is decided counts for nothing, but not its loss.
+        node.counters.add(Cause::Fault, n.max(1));
         node.stage.reset();
     }
     course.watch.leave(caller);
@@ -284,17 +309,30 @@ struct Out<'a> {
 
 impl Emit for Out<'_> {
     fn emit(&mut self, frame: &mut Frame) {
-        self.counters.pass_on(1);
         // What the stages behind spent on an earlier frame of this block is not this frame's.
         self.course.watch.spent_ns[self.place + 1..].fill(0);
+        if frame.flags.has(Flags::PART) {
+            return offer(self.route, self.rest, self.offset, frame, self.course);
+        }
+        self.counters.pass_on(self.route.payload.units(frame));
         match self.route.duty {
             Duty::Gate => match self.course.guard.admit(frame) {
                 Verdict::Go => {}
                 Verdict::Degrade => self.counters.add(Cause::Degraded, 1),
-                Verdict::Skip => return self.counters.add(Cause::Skipped, 1),
+                Verdict::Skip => {
+                    self.counters.add(Cause::Skipped, 1);
+                    if !self.route.by_hops {
+                        return;
+                    }
+                    // Its samples are needed for the windows to come.
+                    frame.flags = frame.flags.without(Flags::GAP) | Flags::PART;
+                }
             },
             Duty::Judge if self.course.guard.judge(frame) => self.counters.add(Cause::Late, 1),
             Duty::Judge | Duty::None => {}
+        }
+        if frame.flags.has(Flags::DEGRADED) {
+            self.counters.pass_on_degraded();
         }
         offer(self.route, self.rest, self.offset, frame, self.course);
     }

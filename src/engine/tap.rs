@@ -1,7 +1,7 @@
 //! Taps: copies of frames on their way out of the pipeline.
 
 use crate::clock;
-use crate::frame::{Flags, Frame, Spec};
+use crate::frame::{Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::ring::{Consumer, Doorbell, Producer, ring};
 use crate::sinks::Delivery;
@@ -12,11 +12,20 @@ pub struct Tap {
     ring: Producer<Delivery>,
     bell: Doorbell,
     input: usize,
+    payload: Payload,
     counters: Arc<Counters>,
     /// Set for offline runs: wait for room rather than drop.
     patient: bool,
     /// Whether the sink is woken for each frame.
     urgent: bool,
+}
+
+/// The sink's end.
+pub struct Flow {
+    /// What waits to be written.
+    pub ring: Consumer<Delivery>,
+    /// What the frames hold.
+    pub payload: Payload,
 }
 
 impl Tap {
@@ -30,11 +39,13 @@ impl Tap {
         input: usize,
         counters: Arc<Counters>,
         patient: bool,
-    ) -> (Self, Consumer<Delivery>) {
+    ) -> (Self, Flow) {
         let item = || Delivery { live: !patient, ..Delivery::with_room(spec, stages) };
         let items = (0..capacity).map(|_| item()).collect();
-        let (producer, consumer) = ring(items);
-        (Self { ring: producer, bell, input, counters, patient, urgent: true }, consumer)
+        let ((producer, consumer), payload) = (ring(items), spec.payload);
+        let urgent = true;
+        let tap = Self { ring: producer, bell, input, payload, counters, patient, urgent };
+        (tap, Flow { ring: consumer, payload })
     }
 
     /// The same for a sink that need not be woken for each frame.
@@ -54,32 +65,27 @@ impl Tap {
             delivery.stage_ns.copy_from_slice(stage_ns);
             delivery.emitted_s = clock::now_s();
         });
-        self.counters.take_in(1);
+        let n = self.payload.units(frame);
+        self.counters.take_in(n);
         if sent {
             if self.urgent || self.patient || self.ring.is_half_full() {
                 self.bell.ring();
             }
         } else {
-            self.counters.add(Cause::Drop, 1);
+            self.counters.add(Cause::Drop, n);
         }
     }
 
-    /// **Data.** Tells the sink that nothing more will come. Waits for room: it is called once,
-    /// when the lane has nothing else to do.
-    pub fn end(&mut self) {
-        let input = self.input;
-        while self.ring.has_reader() {
-            let sent = self.ring.push_with(|delivery| {
-                delivery.frame.resize(0, 0);
-                delivery.frame.flags = Flags::END;
-                delivery.frame.input = input;
-                delivery.emitted_s = clock::now_s();
-            });
-            self.bell.ring();
-            if sent {
-                return;
-            }
-            std::thread::yield_now();
-        }
+    /// **Data.** Counts `n` samples (or frames) as never read.
+    pub fn pass_over(&self, n: u64) {
+        self.counters.add(Cause::Unread, n);
+    }
+
+    /// **Data.** Nothing more will come: the sink takes what is left and sees that the writing end is
+    /// gone.
+    pub fn end(self) {
+        let Self { ring, bell, .. } = self;
+        drop(ring);
+        bell.ring();
     }
 }

@@ -15,6 +15,7 @@
 //! Delay: none. References: scikit-learn `empirical_covariance`, `OAS`, `LedoitWolf` (which carry out
 //! exactly these sums); Chen, Wiesel, Eldar, Hero 2010; Ledoit, Wolf 2004.
 
+use super::shrinkage::Raw;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 use schemars::JsonSchema;
@@ -89,13 +90,9 @@ impl Covariance {
             );
             accumulate = Accum::Add;
         }
-        // Of the column-major lower triangle the rows from the diagonal on are filled.
-        for i in 0..p {
-            for j in i + 1..p {
-                out[j * p + i] = out[i * p + j];
-            }
-        }
-        self.shrink(out);
+        let raw =
+            Raw { estimator: self.estimator, n, fourth: self.fourth, scale: 1.0, offsets: &[] };
+        raw.finish(out, p);
     }
 
     fn find_mean(&mut self, window: &[f64]) {
@@ -117,32 +114,6 @@ impl Covariance {
                 self.fourth += to.iter().map(|x| x * x).sum::<f64>().powi(2);
             }
         }
-    }
-
-    fn shrink(&self, s: &mut [f64]) {
-        let (n, p) = (self.rows as f64, self.cols as f64);
-        if self.cols == 1 || self.estimator == Estimator::Scm {
-            return;
-        }
-        let mu = s.iter().step_by(self.cols + 1).sum::<f64>() / p;
-        let squares: f64 = s.iter().map(|v| v * v).sum();
-        let r = match self.estimator {
-            Estimator::Scm => 0.0,
-            Estimator::Oas => {
-                let a = squares / (p * p);
-                let below = (n + 1.0) * (a - mu * mu / p);
-                // Below zero by rounding only, where S is a multiple of the identity.
-                if below <= 0.0 { 1.0 } else { ((a + mu * mu) / below).min(1.0) }
-            }
-            Estimator::Lwf => {
-                let b = (self.fourth / n - squares) / (n * p);
-                let d = (squares - p * mu * mu) / p;
-                let b = b.min(d);
-                if b <= 0.0 { 0.0 } else { b / d }
-            }
-        };
-        s.iter_mut().for_each(|v| *v *= 1.0 - r);
-        s.iter_mut().step_by(self.cols + 1).for_each(|v| *v += r * mu);
     }
 }
 

@@ -3,8 +3,9 @@
 //! In: order, band edges in Hz, sampling rate. Out: [`Section`]s for [`super::sos::Cascade`].
 //!
 //! A Butterworth filter starts from its analogue low-pass, whose poles lie on the unit circle at
-//! `p_m = -exp(i pi m / 2n)`, `m = -n+1, -n+3, .., n-1`. The edges are warped to
-//! `w = 4 tan(pi f / fs)`, the poles and zeros moved to the band wanted, and mapped to the z plane by
+//! `p_m = -exp(i pi m / 2n)`, `m = -n+1, -n+3, .., n-1`; a Chebyshev filter from one with the poles
+//! on an ellipse, `p_m = -sinh(u + i pi m / 2n)`, `u = asinh(1 / e) / n`, `e^2 = 10^(ripple / 10) - 1`.
+//! The edges are warped to `w = 4 tan(pi f / fs)`, the poles and zeros moved to the band wanted, and mapped to the z plane by
 //! `z = (4 + s) / (4 - s)`. A band-pass or band-stop of order n has 2n poles.
 //!
 //! Poles and zeros are put into sections as SciPy does it: from the last section to the first, the
@@ -12,7 +13,7 @@
 //! the gain. (Where two poles are equally near, as in a band that lies symmetric about a quarter of
 //! the rate, rounding decides which goes first; the filter as a whole is the same.)
 //!
-//! References: `scipy.signal.butter(output="sos")`, `scipy.signal.zpk2sos`, `scipy.signal.iirnotch`;
+//! References: `scipy.signal.butter(output="sos")` and `cheby1`, `zpk2sos`, `iirnotch`;
 //! Orfanidis, Introduction to Signal Processing, 11.3.
 
 use super::sos::Section;
@@ -45,9 +46,7 @@ struct Zpk {
 
 /// The Butterworth filter of `order` for `band` at the sampling rate `rate_hz`.
 pub fn butterworth(order: usize, band: Band, rate_hz: f64) -> Result<Vec<Section>> {
-    if order == 0 || order > MAX_ORDER {
-        return Err(Error::config(format!("order is {order}, expected 1 to {MAX_ORDER}")));
-    }
+    check_order(order)?;
     let edges = match band {
         Band::Low(edge) | Band::High(edge) => [edge, edge],
         Band::Pass(low, high) | Band::Stop(low, high) => {
@@ -62,12 +61,29 @@ pub fn butterworth(order: usize, band: Band, rate_hz: f64) -> Result<Vec<Section
     edges.iter().try_for_each(|&edge| check_edge(edge, rate_hz))?;
     let [low, high] = edges.map(|edge| 4.0 * (PI * edge / rate_hz).tan());
     let analogue = match band {
-        Band::Low(_) => low_pass(order, low),
+        Band::Low(_) => low_pass(prototype(order), 1.0, low),
         Band::High(_) => high_pass(order, low),
         Band::Pass(..) => band_pass(order, high - low, (low * high).sqrt()),
         Band::Stop(..) => band_stop(order, high - low, (low * high).sqrt()),
     };
     Ok(sections(bilinear(analogue)))
+}
+
+/// The Chebyshev low-pass of `order`, whose gain lies between 1 and `ripple_db` below up to `edge_hz`
+/// and falls more steeply than that of a Butterworth filter from there on.
+pub fn chebyshev(order: usize, ripple_db: f64, edge_hz: f64, rate_hz: f64) -> Result<Vec<Section>> {
+    check_order(order)?;
+    check_edge(edge_hz, rate_hz)?;
+    if !(ripple_db > 0.0 && ripple_db.is_finite()) {
+        return Err(Error::config(format!("the ripple is {ripple_db} dB, expected more than 0")));
+    }
+    let ripple = (10.0_f64.powf(0.1 * ripple_db) - 1.0).sqrt();
+    let u = (1.0 / ripple).asinh() / order as f64;
+    // -sinh(u + i t), where -exp(i t) = -(cos t + i sin t) is the pole on the circle
+    let poles = prototype(order).map(|p| c64::new(u.sinh() * p.re, u.cosh() * p.im));
+    let at_zero = if order.is_multiple_of(2) { 1.0 / (1.0 + ripple * ripple).sqrt() } else { 1.0 };
+    let edge = 4.0 * (PI * edge_hz / rate_hz).tan();
+    Ok(sections(bilinear(low_pass(poles, at_zero, edge))))
 }
 
 /// A notch at `freq_hz` that is `freq_hz / q` wide (where the gain is 1/sqrt 2).
@@ -96,6 +112,13 @@ pub fn group_delay(sections: &[Section], freq_hz: f64, rate_hz: f64) -> f64 {
     sections.iter().map(|s| delay(s.b) - delay([1.0, s.a[0], s.a[1]])).sum()
 }
 
+fn check_order(order: usize) -> Result<()> {
+    if (1..=MAX_ORDER).contains(&order) {
+        return Ok(());
+    }
+    Err(Error::config(format!("order is {order}, expected 1 to {MAX_ORDER}")))
+}
+
 fn check_edge(edge: f64, rate_hz: f64) -> Result<()> {
     if edge > 0.0 && edge < rate_hz / 2.0 {
         return Ok(());
@@ -115,9 +138,11 @@ fn prototype(order: usize) -> impl Iterator<Item = c64> {
     })
 }
 
-fn low_pass(order: usize, edge: f64) -> Zpk {
-    let poles = prototype(order).map(|p| p * edge).collect();
-    Zpk { zeros: Vec::new(), poles, gain: edge.powi(order as i32) }
+/// The low-pass with `poles` (for an edge at 1), moved to `edge`, whose gain at 0 is `at_zero`.
+fn low_pass(poles: impl Iterator<Item = c64>, at_zero: f64, edge: f64) -> Zpk {
+    let poles: Vec<c64> = poles.map(|p| p * edge).collect();
+    let gain = at_zero * poles.iter().map(|p| -p).product::<c64>().re;
+    Zpk { zeros: Vec::new(), poles, gain }
 }
 
 fn high_pass(order: usize, edge: f64) -> Zpk {
@@ -254,6 +279,22 @@ mod tests {
                 assert!(gain(&filter, through, 250.0) > 0.98, "{order} {band:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_chebyshev_low_pass_ripples_by_so_much() {
+        for order in 1..=9 {
+            let filter = chebyshev(order, 0.5, 20.0, 250.0).unwrap();
+            let db = |f: f64| 20.0 * gain(&filter, f, 250.0).log10();
+            let passed: Vec<f64> = (0..=200).map(|i| db(f64::from(i) / 10.0)).collect();
+            assert!(passed.iter().all(|g| (-0.5 - 1e-9..=1e-9).contains(g)), "{order}");
+            assert!((db(20.0) + 0.5).abs() < 1e-9, "{order}: {}", db(20.0));
+            let highest = passed.iter().fold(-1.0, |m: f64, g| m.max(*g));
+            assert!(highest > -0.01, "{order}: {highest}");
+        }
+        assert!(chebyshev(0, 0.5, 20.0, 250.0).is_err());
+        assert!(chebyshev(4, 0.0, 20.0, 250.0).is_err());
+        assert!(chebyshev(4, 0.5, 125.0, 250.0).is_err());
     }
 
     #[test]

@@ -7,8 +7,10 @@ pub mod linalg;
 pub mod logistic;
 pub mod montage;
 pub mod padded;
+mod shrinkage;
 pub mod simd;
 pub mod simulator;
+pub mod sliding;
 pub mod sos;
 pub mod spd;
 #[cfg(test)]

@@ -123,6 +123,12 @@ impl Cpu {
     }
 }
 
+impl std::fmt::Display for Cpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
 /// One number at a time.
 #[derive(Clone, Copy)]
 struct Plain;

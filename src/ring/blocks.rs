@@ -104,6 +104,12 @@ impl BlockReader {
     pub fn waiting(&self) -> usize {
         self.heads.occupied_len()
     }
+
+    /// Whether nothing waits and nothing will come: the writing end is gone.
+    pub fn is_over(&self) -> bool {
+        // In this order: what was sent before the writer went is seen by the second look.
+        !self.heads.write_is_held() && self.heads.is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +154,8 @@ mod tests {
         assert!(rx.pop(&mut out) && out.rows == 3);
         assert!(rx.pop(&mut out) && out.rows == 2 && out.data == block(2, 3).data);
         assert_eq!(rx.waiting(), 0);
+        drop(tx);
+        assert!(rx.is_over());
     }
 
     #[test]

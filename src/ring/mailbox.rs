@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use super::sync::{Arc, AtomicU8, Ordering, UnsafeCell};
+use super::sync::{Arc, AtomicU8, Ordering, UnsafeCell, fence};
 
 /// Set in `middle` while the item there has not been taken.
 const FRESH: u8 = 4;
@@ -68,6 +68,16 @@ impl<T> MailWriter<T> {
 }
 
 impl<T> MailReader<T> {
+    /// Whether nothing waits and nothing will come: the writing end is gone.
+    pub fn is_over(&self) -> bool {
+        if Arc::strong_count(&self.shared) > 1 {
+            return false;
+        }
+        // The count is read without order; with the fence, what was sent before the writer went is seen.
+        fence(Ordering::Acquire);
+        !self.has_mail()
+    }
+
     /// Whether there is an item that was not taken yet.
     pub fn has_mail(&self) -> bool {
         self.shared.middle.load(Ordering::Acquire) & FRESH != 0

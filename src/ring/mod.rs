@@ -2,10 +2,12 @@
 //!
 //! A ring has a fixed number of items, made once. They circulate: the producer takes a free one,
 //! fills it and sends it; the consumer uses it and sends it back. One writer, one reader, neither
-//! ever waits for the other; a full ring is the producer's to count.
+//! ever waits for the other; a full ring is the producer's to count. A writer that has nothing more to
+//! send is dropped: the reader takes what is left and sees that it is over.
 //!
-//! [`blocks`] is the ring between a source and its lane, where items differ in length. A [`mailbox`] holds only the newest item, for a reader that may be slower than the writer. A
-//! [`Doorbell`] wakes the thread that reads. `tests/loom.rs` runs both under the model checker.
+//! [`blocks`] is the ring between a source and its lane, where items differ in length. A [`mailbox`]
+//! holds only the newest item, for a reader that may be slower than the writer. A [`Doorbell`] wakes the
+//! thread that reads. `tests/loom.rs` runs both under the model checker.
 
 mod blocks;
 mod doorbell;
@@ -84,6 +86,12 @@ impl<T> Consumer<T> {
     pub fn waiting(&self) -> usize {
         self.full.occupied_len()
     }
+
+    /// Whether nothing waits and nothing will come: the writing end is gone.
+    pub fn is_over(&self) -> bool {
+        // In this order: what was sent before the writer went is seen by the second look.
+        !self.full.write_is_held() && self.full.is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +114,17 @@ mod tests {
             }
             assert_eq!(rx.pop_with(|v| *v), None);
         }
+    }
+
+    #[test]
+    fn a_ring_is_over_when_its_writer_is_gone_and_all_is_read() {
+        let (mut tx, mut rx) = ring(vec![0_u64; 3]);
+        assert!(!rx.is_over());
+        assert!(tx.push_with(|v| *v = 1));
+        drop(tx);
+        assert!(!rx.is_over());
+        assert_eq!(rx.pop_with(|v| *v), Some(1));
+        assert!(rx.is_over());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Writes decisions to a file, one JSON object a line.
 //!
 //! A run appends: first a line with classes and stages, then its decisions, last the ledger. What
-//! an earlier run wrote is never overwritten.
+//! an earlier run wrote is never overwritten. Each line is handed to the system at once, so what is
+//! counted as written is out of our hands even if the next line does not fit on the disk.
 
 use super::{Deciding, Decision, Delivery, RunFacts, Sink};
 use crate::clock;
@@ -10,7 +11,7 @@ use crate::frame::Spec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Writes decisions to a file, one JSON object a line. Appends to a file that exists.
@@ -28,6 +29,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         Ok(Box::new(Jsonl {
             path: self.path,
             file: None,
+            text: Vec::new(),
             deciding: Deciding::default(),
             run: RunFacts::default(),
         }))
@@ -37,7 +39,9 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 /// The sink.
 struct Jsonl {
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
+    /// The line that is being written.
+    text: Vec<u8>,
     deciding: Deciding,
     run: RunFacts,
 }
@@ -45,13 +49,10 @@ struct Jsonl {
 impl Jsonl {
     fn line(&mut self, value: &impl Serialize) -> Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        let written = serde_json::to_writer(&mut *file, value).map_err(std::io::Error::from);
-        written.and_then(|()| file.write_all(b"\n")).map_err(|e| failed(&self.path, &e))
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.flush().map_err(|e| failed(&self.path, &e))
+        self.text.clear();
+        let written = serde_json::to_writer(&mut self.text, value).map_err(std::io::Error::from);
+        self.text.push(b'\n');
+        written.and_then(|()| file.write_all(&self.text)).map_err(|e| failed(&self.path, &e))
     }
 }
 
@@ -64,7 +65,7 @@ impl Sink for Jsonl {
         self.deciding = Deciding::of(inputs)?;
         self.run = run.clone();
         let file = File::options().create(true).append(true).open(&self.path);
-        self.file = Some(BufWriter::new(file.map_err(|e| failed(&self.path, &e))?));
+        self.file = Some(file.map_err(|e| failed(&self.path, &e))?);
         let head = serde_json::json!({
             "saltatory": env!("CARGO_PKG_VERSION"),
             "started_s": clock::now_s(),
@@ -86,13 +87,8 @@ impl Sink for Jsonl {
         self.line(&decision)
     }
 
-    fn idle(&mut self) -> Result<()> {
-        self.flush()
-    }
-
     fn close(&mut self) -> Result<()> {
         let ledger = serde_json::json!({ "ledger": self.run.ledger.pages() });
-        self.line(&ledger)?;
-        self.flush()
+        self.line(&ledger)
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
 use crate::latency::Times;
-use crate::ledger::Ledger;
+use crate::ledger::{Counters, Ledger};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -48,6 +48,8 @@ pub struct RunFacts {
     pub stages: Vec<String>,
     /// The ledger of the run.
     pub ledger: Ledger,
+    /// The page of the sink that is told this.
+    pub page: Arc<Counters>,
     /// How well the deadline is kept.
     pub health: Arc<Health>,
     /// How long the run will last, when that is known.

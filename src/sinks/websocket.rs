@@ -2,12 +2,13 @@
 //!
 //! The first message on a connection names classes and stages. A client that falls behind is told
 //! how many messages it missed (`{"missed": n}`) and goes on; it holds up nobody. At the end of the
-//! run everyone gets what is still to come, and a close frame. Listens on loopback only, and only to
-//! programs and to pages served from this machine.
+//! run everyone gets what is still to come, and a close frame. What clients missed is in the ledger
+//! (`missed`). Listens on loopback only, and only to programs and to pages served from this machine.
 
 use super::{Deciding, Decision, Delivery, RunFacts, Sink};
 use crate::error::{Error, Result};
 use crate::frame::Spec;
+use crate::ledger::{Cause, Counters};
 use axum::extract::State;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, oneshot};
@@ -79,6 +81,23 @@ struct Server {
 struct Shared {
     hello: Utf8Bytes,
     messages: broadcast::Sender<News>,
+    page: Arc<Counters>,
+}
+
+/// What is still to be sent on one connection. Whatever is left when the run ends was missed.
+struct Backlog {
+    messages: broadcast::Receiver<News>,
+    page: Arc<Counters>,
+    /// Whether the client has left by itself, and so misses nothing.
+    left: bool,
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        // The one that is being sent, and those behind it but for the end.
+        let missed = if self.left { 0 } else { self.messages.len() as u64 };
+        self.page.add(Cause::Missed, missed);
+    }
 }
 
 impl Sink for Socket {
@@ -86,7 +105,8 @@ impl Sink for Socket {
         self.deciding = Deciding::of(inputs)?;
         self.run = run.clone();
         let hello = serde_json::json!({ "classes": self.deciding.classes, "stages": run.stages });
-        let shared = Shared { hello: hello.to_string().into(), messages: self.messages.clone() };
+        let (messages, page) = (self.messages.clone(), run.page.clone());
+        let shared = Shared { hello: hello.to_string().into(), messages, page };
         self.server = Some(serve(self.listen, shared)?);
         Ok(())
     }
@@ -162,13 +182,13 @@ fn is_from_this_machine(headers: &HeaderMap) -> bool {
 }
 
 async fn talk(mut socket: WebSocket, shared: Shared) {
-    let mut messages = shared.messages.subscribe();
-    if socket.send(Message::Text(shared.hello)).await.is_err() {
-        return;
-    }
-    loop {
-        let text = tokio::select! {
-            message = messages.recv() => match message {
+    let Shared { hello, messages, page } = shared;
+    let mut backlog = Backlog { messages: messages.subscribe(), page, left: false };
+    drop(messages);
+    let mut text = hello;
+    while socket.send(Message::Text(text)).await.is_ok() {
+        text = tokio::select! {
+            message = backlog.messages.recv() => match message {
                 Ok(Some(text)) => text,
                 Ok(None) => {
                     let _ = socket.send(Message::Close(None)).await;
@@ -176,35 +196,40 @@ async fn talk(mut socket: WebSocket, shared: Shared) {
                 }
                 Err(broadcast::error::RecvError::Lagged(n)) => {
                     tracing::warn!("a websocket client missed {n} messages");
+                    backlog.page.add(Cause::Missed, n);
                     format!("{{\"missed\":{n}}}").into()
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             },
             // What a client sends is not looked at, but its leaving is.
-            heard = socket.recv() => match heard {
-                Some(Ok(_)) => continue,
-                _ => return,
-            },
+            () = leaving(&mut socket) => break,
         };
-        if socket.send(Message::Text(text)).await.is_err() {
-            return;
-        }
     }
+    backlog.left = true;
+}
+
+/// Comes back when the client has left.
+async fn leaving(socket: &mut WebSocket) {
+    while let Some(Ok(_)) = socket.recv().await {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_last_decisions_are_heard() {
+    /// A sink on a port of its own, and what it is given.
+    fn free_port() -> (Box<dyn Sink>, SocketAddr, Spec) {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = free.local_addr().unwrap();
-        drop(free);
-        let mut sink = crate::kind::Settings::build(Settings { listen }).unwrap();
+        let sink = crate::kind::Settings::build(Settings { listen }).unwrap();
         let classes = vec!["left".to_owned(), "right".to_owned()];
         let payload = crate::frame::Payload::Scores;
-        let spec = Spec { payload, rows: 1, cols: 2, classes, ..Spec::markers() };
+        (sink, listen, Spec { payload, rows: 1, cols: 2, classes, ..Spec::markers() })
+    }
+
+    #[test]
+    fn the_last_decisions_are_heard() {
+        let (mut sink, listen, spec) = free_port();
         sink.open(std::slice::from_ref(&spec), &RunFacts::default()).unwrap();
         let (mut client, _) = tungstenite::connect(format!("ws://{listen}/")).unwrap();
         // The hello comes after the subscription, so nothing is missed from here on.
@@ -221,6 +246,28 @@ mod tests {
             assert!(text.contains(&format!("\"last_sample\":{i},")), "{i}: {text}");
         }
         assert!(client.read().unwrap().is_close());
+    }
+
+    #[test]
+    fn what_a_slow_client_misses_is_counted() {
+        const SENT: u64 = 100_000;
+        let (mut sink, listen, spec) = free_port();
+        let page = Counters::new("websocket");
+        let run = RunFacts { page: page.clone(), ..RunFacts::default() };
+        sink.open(std::slice::from_ref(&spec), &run).unwrap();
+        let (mut client, _) = tungstenite::connect(format!("ws://{listen}/")).unwrap();
+        client.read().unwrap();
+        let mut delivery = Delivery::with_room(&spec, 0);
+        delivery.frame.resize(1, 2);
+        (0..SENT).for_each(|_| sink.write(&delivery).unwrap());
+        let client = std::thread::spawn(move || {
+            let texts = std::iter::from_fn(|| client.read().ok()?.into_text().ok());
+            texts.filter(|text| text.contains("label")).count() as u64
+        });
+        sink.close().unwrap();
+        let (heard, missed) = (client.join().unwrap(), page.get(Cause::Missed));
+        assert_eq!(heard + missed, SENT);
+        assert!(missed > 0 && heard > 0, "{heard} {missed}");
     }
 
     #[test]

@@ -9,15 +9,13 @@ use crate::clock::{self, Flaw, Timeline};
 use crate::error::{Error, Result, nearest};
 use crate::frame::{Flags, Frame, Spec};
 use crate::ledger::{Cause, Counters};
-use crate::wire::lsl::{self, Format, Inlet, Pulled, Query, StreamFacts};
+use crate::wire::lsl::{self, Format, Inlet, Pulled, Query, Search, StreamFacts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How long one read waits for data.
 const READ_S: f64 = 0.1;
-/// How often the clock offset is looked at again.
-const OFFSET_EVERY_S: f64 = 5.0;
 
 /// Receives a stream from the Lab Streaming Layer. At least one of `name`, `type`, `source_id` and
 /// `query` says which. A stream of text, or of irregular rate, delivers markers.
@@ -86,7 +84,8 @@ impl crate::kind::Settings<dyn Source> for Settings {
         if self.gap_s.is_some_and(|g| g.is_nan() || g <= 0.0) {
             return Err(Error::setting("gap_s", "must be above 0"));
         }
-        Ok(Box::new(Lsl { settings: self, query, link: None, ledger: Counters::new("") }))
+        let ledger = Counters::new("");
+        Ok(Box::new(Lsl { settings: self, query, link: None, busy: false, ledger }))
     }
 }
 
@@ -95,22 +94,25 @@ struct Lsl {
     settings: Settings,
     query: Query,
     link: Option<Link>,
+    busy: bool,
     ledger: Arc<Counters>,
 }
 
 /// A stream that was found.
 struct Link {
     facts: StreamFacts,
-    /// `None` while the sender is away.
+    /// `None` while the sender is away, ...
     inlet: Option<Inlet>,
+    /// ... and is looked for.
+    search: Option<Search>,
     offset_s: f64,
-    next_offset_s: f64,
     timeline: Timeline,
     markers: u64,
+    text: String,
     /// A sample that could not go into the last block because something is missing before it.
     held: Option<Held>,
     held_numbers: Vec<f64>,
-    /// Time of the newest sample on our clock, and since when the sender is away.
+    /// Time of the newest sample on our clock, and since when there are none; 0 while there are.
     last_s: Option<f64>,
     away_since_s: f64,
 }
@@ -130,10 +132,18 @@ impl Source for Lsl {
             self.settings.wait_s,
             self.query
         );
-        let Some((inlet, facts)) = Inlet::open(&self.query, self.settings.wait_s)? else {
-            return Err(self.not_found());
+        let mut search = Search::new(&self.query)?;
+        let end_s = clock::now_s() + self.settings.wait_s;
+        let (inlet, facts) = loop {
+            let left_s = end_s - clock::now_s();
+            if left_s <= 0.0 {
+                return Err(self.not_found());
+            }
+            if let Some(opened) = self.connect(&mut search, left_s, "")? {
+                break opened;
+            }
         };
-        let offset_s = inlet.clock_offset_s(3.0).unwrap_or(0.0);
+        let offset_s = inlet.clock_offset_s().unwrap_or(0.0);
         tracing::info!(
             "connected to `{}` on {}: {} channels, {} Hz, clock offset {:.6} s",
             facts.name,
@@ -148,9 +158,10 @@ impl Source for Lsl {
             timeline: Timeline::new(rate_hz, self.settings.gap_s, self.settings.dejitter),
             facts,
             inlet: Some(inlet),
+            search: None,
             offset_s,
-            next_offset_s: clock::now_s() + OFFSET_EVERY_S,
             markers: 0,
+            text: String::new(),
             held: None,
             held_numbers: Vec::new(),
             last_s: None,
@@ -161,7 +172,9 @@ impl Source for Lsl {
 
     fn read(&mut self, block: &mut Frame) -> Result<Read> {
         let Some(link) = &mut self.link else { return Ok(Read::End) };
-        if link.inlet.is_none() {
+        let was_there = link.inlet.is_some();
+        // A sample that waits for its block goes first, also when it was the last.
+        if !was_there && link.held.is_none() {
             return self.reconnect();
         }
         let read = if is_markers(&link.facts) {
@@ -169,7 +182,7 @@ impl Source for Lsl {
         } else {
             link.read_samples(block, &self.ledger)?
         };
-        if link.inlet.is_none() {
+        if was_there && link.inlet.is_none() {
             let (name, wait_s) = (&link.facts.name, self.settings.recover_s);
             if wait_s > 0.0 {
                 tracing::warn!("the sender of `{name}` is gone; waiting up to {wait_s} s for it");
@@ -179,12 +192,42 @@ impl Source for Lsl {
         }
         Ok(read)
     }
+
+    fn set_busy(&mut self, busy: bool) -> Result<()> {
+        self.busy = busy;
+        match self.link.as_mut().and_then(|link| link.inlet.as_mut()) {
+            Some(inlet) => inlet.set_busy(busy),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Lsl {
-    /// Looks for the lost stream once; a stream that came back different is refused.
+    /// Connects to a stream that answers within `wait_s`; if several do, to one from the source
+    /// `source_id` if there is one.
+    fn connect(
+        &self,
+        search: &mut Search,
+        wait_s: f64,
+        source_id: &str,
+    ) -> Result<Option<(Inlet, StreamFacts)>> {
+        let mut found = search.wait(wait_s);
+        found.sort_by_key(|f| f.facts.source_id != source_id);
+        if found.len() > 1 {
+            tracing::warn!("{} streams match {}; the first is taken", found.len(), self.query);
+        }
+        for stream in &found {
+            if let Some((mut inlet, facts)) = Inlet::open(stream)? {
+                inlet.set_busy(self.busy)?;
+                return Ok(Some((inlet, facts)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks for the lost stream for a moment; a stream that came back different is refused.
     fn reconnect(&mut self) -> Result<Read> {
-        let Some(link) = &mut self.link else { return Ok(Read::End) };
+        let Some(mut link) = self.link.take() else { return Ok(Read::End) };
         if self.settings.recover_s == 0.0 {
             return Ok(Read::End);
         }
@@ -194,15 +237,20 @@ impl Lsl {
                 self.query, self.settings.recover_s
             )));
         }
-        let Some((inlet, facts)) = Inlet::open(&self.query, READ_S)? else { return Ok(Read::Idle) };
-        if facts.uid == link.facts.uid {
-            // The dead stream's answer may still be on its way.
-            return Ok(Read::Idle);
+        let mut search = match link.search.take() {
+            Some(search) => search,
+            None => Search::new(&self.query)?,
+        };
+        match self.connect(&mut search, READ_S, &link.facts.source_id)? {
+            None => link.search = Some(search),
+            Some((inlet, facts)) => {
+                check_same(&link.facts, &facts)?;
+                link.offset_s = inlet.clock_offset_s().unwrap_or(0.0);
+                link.facts = facts;
+                link.inlet = Some(inlet);
+            }
         }
-        check_same(&link.facts, &facts)?;
-        link.offset_s = inlet.clock_offset_s(3.0).unwrap_or(0.0);
-        link.facts = facts;
-        link.inlet = Some(inlet);
+        self.link = Some(link);
         Ok(Read::Idle)
     }
 
@@ -245,7 +293,7 @@ impl Link {
         while block.rows < capacity {
             let wait_s = if block.rows == 0 { READ_S } else { 0.0 };
             let Some(inlet) = &mut self.inlet else { break };
-            let stamp_s = match inlet.pull(wait_s)? {
+            let stamp_s = match inlet.pull(wait_s) {
                 Pulled::Sample(stamp_s) => stamp_s,
                 Pulled::Nothing => break,
                 Pulled::Lost => {
@@ -288,9 +336,8 @@ impl Link {
             let since_s = stamp_s + self.offset_s - self.last_s.unwrap_or(stamp_s + self.offset_s);
             let missing = self.timeline.resume_after(since_s - self.timeline.nominal_period_s());
             let placed = self.timeline.place(stamp_s);
-            let text = format!("the sender was away; {missing} samples are missing");
-            ledger.note(Cause::Restart, 1, placed.index, "the sender is back");
-            ledger.note(Cause::Gap, missing, placed.index, text);
+            let text = format!("the sender is back; {missing} samples are missing");
+            ledger.note(Cause::Restart, 1, placed.index, text);
             self.away_since_s = 0.0;
             let time_s = placed.time_s + self.offset_s;
             return Held { index: placed.index, time_s, flags: Flags::GAP };
@@ -298,8 +345,8 @@ impl Link {
         let placed = self.timeline.place(stamp_s);
         let mut flags = Flags::NONE;
         match placed.flaw {
-            None => {}
-            Some(Flaw::Gap(n)) => ledger.note(Cause::Gap, n, placed.index, "samples are missing"),
+            // A gap shows in the index: the engine counts it.
+            None | Some(Flaw::Gap(_)) => {}
             Some(Flaw::NotLater) => ledger.add(Cause::Duplicate, 1),
             Some(Flaw::ClockReset) => {
                 flags = Flags::GAP;
@@ -313,7 +360,7 @@ impl Link {
     fn read_marker(&mut self, block: &mut Frame, ledger: &Counters) -> Result<Read> {
         self.update_offset(ledger, self.markers);
         let Some(inlet) = &mut self.inlet else { return Ok(Read::Idle) };
-        let stamp_s = match inlet.pull(READ_S)? {
+        let stamp_s = match inlet.pull(READ_S) {
             Pulled::Sample(stamp_s) => stamp_s,
             Pulled::Nothing => return Ok(Read::Idle),
             Pulled::Lost => {
@@ -325,27 +372,26 @@ impl Link {
             self.away_since_s = 0.0;
             ledger.note(Cause::Restart, 1, self.markers, "the sender is back");
         }
-        let text = inlet.text();
-        set_marker(block, &text, self.markers, stamp_s + self.offset_s, ledger);
+        self.text.clear();
+        inlet.text(&mut self.text);
+        set_marker(block, &self.text, self.markers, stamp_s + self.offset_s, ledger);
         self.markers += 1;
         Ok(Read::Filled)
     }
 
     fn lose(&mut self) {
         self.inlet = None;
-        self.away_since_s = clock::now_s();
+        if self.away_since_s == 0.0 {
+            self.away_since_s = clock::now_s();
+        }
     }
 
     fn update_offset(&mut self, ledger: &Counters, index: u64) {
-        let Some(inlet) = &self.inlet else { return };
-        if clock::now_s() < self.next_offset_s {
-            return;
-        }
-        self.next_offset_s = clock::now_s() + OFFSET_EVERY_S;
+        let Some(inlet) = &mut self.inlet else { return };
         if inlet.clock_was_reset() {
             ledger.note(Cause::ClockReset, 1, index, "the sender's clock was reset");
         }
-        if let Some(offset_s) = inlet.clock_offset_s(0.0) {
+        if let Some(offset_s) = inlet.clock_offset_s() {
             self.offset_s = offset_s;
         }
     }

@@ -10,6 +10,7 @@ use crate::ledger::{Cause, Counters};
 use std::sync::Arc;
 
 pub mod lsl;
+pub mod noise;
 pub mod recording;
 pub mod replay;
 pub mod synthetic;
@@ -24,15 +25,21 @@ pub trait Source: Send {
     fn start(&mut self, _at_s: f64) {}
 
     /// Fills `block` with the next samples or the next marker; the engine stamps the arrival. Returns [`Read::Idle`] at least
-    /// every 100 ms when nothing comes, so that the engine can stop it. Missing samples keep their
-    /// indices: the next block starts that much higher, and the engine flags it GAP. A break of
-    /// unknown length is flagged by the source itself.
+    /// every 100 ms when nothing comes, so that the engine can stop it. Indices count from 0. Missing
+    /// samples keep theirs: the next block starts that much higher, and the engine counts the gap and
+    /// flags the block GAP. A break of unknown length is flagged by the source itself.
     fn read(&mut self, block: &mut Frame) -> Result<Read>;
 
     /// Whether it delivers as fast as it is read, not at the pace of a clock: the engine then
     /// waits for room instead of dropping, and takes the blocks of all sources in order of time.
     fn offline(&self) -> bool {
         false
+    }
+
+    /// Whether to wait for data without sleeping, at the cost of a core. Sources that do not wait
+    /// for a socket ignore it.
+    fn set_busy(&mut self, _busy: bool) -> Result<()> {
+        Ok(())
     }
 
     /// Makes a recorded or simulated source deliver at `speed` times its own pace. Live sources
@@ -131,4 +138,5 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     kind::<dyn Source, lsl::Settings>("lsl"),
     kind::<dyn Source, replay::Settings>("replay"),
     kind::<dyn Source, synthetic::Settings>("synthetic"),
+    kind::<dyn Source, noise::Settings>("noise"),
 ];

@@ -2,8 +2,8 @@
 //!
 //! The families are folders, named after what goes in and what comes out:
 //! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
-//! samples to windows, `feature` window to matrix, vector or a richer window, `manifold` matrix to
-//! matrix or vector, `decode` any of these to scores.
+//! samples to windows, `feature` window to matrix, vector or a richer window, or samples to vectors,
+//! `manifold` matrix to matrix or vector, `decode` any of these to scores.
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
@@ -44,6 +44,20 @@ pub trait Stage: Send {
         true
     }
 
+    /// **Control.** What the stage sends if it may send its windows a step at a time (see
+    /// [`Spec::hop`]); `None` if it cannot. Known after `prepare`.
+    fn hops(&self) -> Option<Spec> {
+        None
+    }
+
+    /// **Control.** Makes a stage with [`Stage::hops`] send its windows so, until it is prepared anew.
+    fn send_hops(&mut self) {}
+
+    /// **Control.** Whether the stage can take `windows`, which come a step at a time.
+    fn takes_hops(&self, _windows: &Spec) -> Hops {
+        Hops::Refused
+    }
+
     /// **Control.** The part of the stage that learns from examples, if it has one. Such a stage is
     /// fitted or loaded before it is prepared.
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
@@ -71,6 +85,17 @@ pub trait Linear {
 
     /// From now on, until the stage is prepared again, the products come in place of the vector.
     fn hand_over(&mut self);
+}
+
+/// What a stage does with windows that come a step at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Hops {
+    /// It wants whole windows.
+    Refused,
+    /// It takes them.
+    Taken,
+    /// It takes them, and sends on such windows itself; so they have to suit its readers.
+    PassedOn(Spec),
 }
 
 /// Where a stage puts what it makes.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
-from scipy.signal import butter, iirnotch, sosfilt, welch
+from scipy.signal import butter, cheby1, iirnotch, sosfilt, welch
 from sklearn.covariance import OAS, LedoitWolf, empirical_covariance
 
 out = {}
@@ -86,6 +86,19 @@ for order, lag in [(1, 8), (2, 5), (3, 7), (4, 9), (5, 1)]:
         rows = len(x) - (lost if order > 1 else 0)
         stacked = np.concatenate([x.T[:, p * lag:p * lag + rows] for p in range(order)])
         out[f"augmented/{crop}/{order}/{lag}"] = stacked.T
+
+# Chebyshev designs. chebyshev/ORDER/RIPPLE/EDGE/RATE -> sections x 6.
+for order, ripple, edge, rate in [(1, 1, 10, 250), (2, 0.5, 40, 250), (3, 0.1, 0.5, 512), (5, 3, 100, 256),
+                                  (8, 0.05, 400, 30000), (8, 0.05, 50, 500), (8, 0.05, 12, 30000)]:
+    name = f"chebyshev/{order}/{number(ripple)}/{number(edge)}/{number(rate)}"
+    out[name] = cheby1(order, ripple, edge, fs=rate, output="sos")
+
+# Decimation. decimate/x rows x channels at 600 Hz; decimate/y/RATE the same at a lower rate.
+x = rng.standard_normal((901, 5)) * 20 + 300
+out["decimate/x"] = x
+for factor in (2, 6, 30):
+    sos = cheby1(8, 0.05, 0.8 / factor, output="sos")
+    out[f"decimate/y/{number(600 / factor)}"] = sosfilt(sos, x, axis=0)[::factor]
 
 out = {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in sorted(out.items())}
 path = Path(__file__).with_suffix(".safetensors")

@@ -259,8 +259,13 @@ impl Process {
 
     /// Presses Ctrl-C.
     pub fn interrupt(&self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.signal("INT");
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
+        assert!(Command::new("kill").args([&signal, &pid]).status().unwrap().success());
     }
 
     /// Ends it at once, as a power cut would.
@@ -349,15 +354,21 @@ impl Report {
         };
         let verdicts: Vec<_> = decisions.iter().zip(scores).map(verdict).collect();
         assert_eq!(verdicts.len(), decisions.len());
+        let balance = report["balance"].as_array().unwrap();
+        let wrong = balance.iter().find(|account| account["unaccounted"] != 0);
+        assert!(wrong.is_none(), "the counts do not add up: {wrong:?}");
         let pages = report["ledger"].as_array().unwrap().iter();
         let ledger = pages.map(|p| (p["place"].as_str().unwrap().to_owned(), p.clone())).collect();
         Self { verdicts, ledger }
     }
 
-    /// How many the ledger has under `key` (`in`, `out` or a cause) at `place`.
+    /// How many the ledger has under `key` (`in`, `out`, `indices` or a cause) at `place`.
     pub fn count(&self, place: &str, key: &str) -> u64 {
         let page = self.ledger.get(place).unwrap_or_else(|| panic!("no page of {place}"));
-        let value = if matches!(key, "in" | "out") { &page[key] } else { &page["counts"][key] };
+        let value = match key {
+            "in" | "out" | "indices" => &page[key],
+            _ => &page["counts"][key],
+        };
         value.as_u64().unwrap_or_default()
     }
 

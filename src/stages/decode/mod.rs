@@ -126,8 +126,8 @@ fn scores_spec(rate_hz: f64, classes: Vec<String>) -> Spec {
         rows: 1,
         cols: classes.len(),
         rate_hz,
-        channels: Vec::new(),
         classes,
+        ..Spec::markers()
     }
 }
 

@@ -13,13 +13,14 @@
 //! Block 0 is the oldest; order 1 changes nothing. With "tight" the newest sample is used; "compat"
 //! never looks at the newest `lag` samples, so what goes out is `lag` samples old, which its span
 //! says. Columns are named after the channel and how many samples before the newest block they are,
-//! such as `C3@-8`. Delay: none; it is part of the span. Reference: Carrara, Papadopoulo,
+//! such as `C3@-8`. Delay: none; it is part of the span. Where windows come a step at a time the
+//! samples pass as they are, and the spec says how they are to be read. Reference: Carrara, Papadopoulo,
 //! arXiv 2302.04508.
 
 use crate::error::{Error, Result};
-use crate::frame::{Channel, Frame, Payload, Spec};
+use crate::frame::{Channel, Flags, Frame, Hop, Payload, Spec};
 use crate::kind;
-use crate::stages::{Emit, Fault, Stage, regular};
+use crate::stages::{Emit, Fault, Hops, Stage, regular};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,24 +60,17 @@ impl kind::Settings<dyn Stage> for Settings {
                 ));
             }
         }
-        Ok(Box::new(Augmented {
-            settings: self,
-            rows: 0,
-            cropped: 0,
-            unused: 0,
-            rate_hz: 0.0,
-            out: Spec::markers().frame(),
-        }))
+        let out = Spec::markers().frame();
+        Ok(Box::new(Augmented { settings: self, rows: 0, by_hops: false, rate_hz: 0.0, out }))
     }
 }
 
 struct Augmented {
     settings: Settings,
-    /// Rows that come in, and that go out.
+    /// Rows that come in.
     rows: usize,
-    cropped: usize,
-    /// How many of the newest samples are not used.
-    unused: usize,
+    /// Whether windows come a step at a time.
+    by_hops: bool,
     rate_hz: f64,
     out: Frame,
 }
@@ -84,33 +78,28 @@ struct Augmented {
 impl Stage for Augmented {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let spec = regular(inputs, &[Payload::Window])?;
-        let Settings { order, lag, crop } = self.settings;
-        self.unused = if crop == Crop::Compat && order > 1 { lag } else { 0 };
-        let lost = (order - 1) * lag + self.unused;
-        if lost >= spec.rows {
-            return Err(Error::setting(
-                "lag",
-                format!(
-                    "order {order} and lag {lag} take {lost} samples, expected fewer than the {} \
-                     of the window",
-                    spec.rows
-                ),
-            ));
-        }
-        self.rows = spec.rows;
-        self.cropped = spec.rows - lost;
-        self.rate_hz = spec.rate_hz;
-        let channels = (0..order)
-            .map(|p| (order - 1 - p) * lag)
-            .flat_map(|before| spec.channels.iter().map(move |channel| earlier(channel, before)))
-            .collect();
-        let out = Spec { rows: self.cropped, cols: order * spec.cols, channels, ..spec.clone() };
+        let out = self.settings.augment(spec)?;
+        (self.rows, self.rate_hz, self.by_hops) = (spec.rows, spec.rate_hz, spec.hop.is_some());
         self.out = out.frame();
         Ok(out)
     }
 
+    fn takes_hops(&self, windows: &Spec) -> Hops {
+        let plain = windows.hop.is_some_and(|hop| hop.order == 1);
+        match self.settings.augment(windows) {
+            Ok(out) if plain => Hops::PassedOn(out),
+            _ => Hops::Refused,
+        }
+    }
+
     fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
         if frame.rows == 0 {
+            return Ok(());
+        }
+        if self.by_hops {
+            // What the samples are copied to is in the spec.
+            self.settings.make_older(frame, self.rate_hz);
+            emit.emit(frame);
             return Ok(());
         }
         if frame.rows != self.rows {
@@ -118,9 +107,8 @@ impl Stage for Augmented {
         }
         let Settings { order, lag, .. } = self.settings;
         self.out.copy_head(frame);
-        self.out.span.last -= self.unused as u64;
-        self.out.span.last_s -= self.unused as f64 / self.rate_hz;
-        self.out.resize(self.cropped, order * frame.cols);
+        self.settings.make_older(&mut self.out, self.rate_hz);
+        self.out.resize(self.rows - self.settings.lost(), order * frame.cols);
         for (t, to) in self.out.data.chunks_exact_mut(order * frame.cols).enumerate() {
             for (p, to) in to.chunks_exact_mut(frame.cols).enumerate() {
                 to.copy_from_slice(frame.row(t + p * lag));
@@ -131,6 +119,49 @@ impl Stage for Augmented {
     }
 
     fn reset(&mut self) {}
+}
+
+impl Settings {
+    /// How many of the newest samples are not used.
+    fn unused(&self) -> usize {
+        if self.crop == Crop::Compat && self.order > 1 { self.lag } else { 0 }
+    }
+
+    /// By how many samples the window gets shorter.
+    fn lost(&self) -> usize {
+        (self.order - 1) * self.lag + self.unused()
+    }
+
+    /// What windows of `spec` become.
+    fn augment(&self, spec: &Spec) -> Result<Spec> {
+        let Settings { order, lag, .. } = *self;
+        let lost = self.lost();
+        if lost >= spec.rows {
+            return Err(Error::setting(
+                "lag",
+                format!(
+                    "order {order} and lag {lag} take {lost} samples, expected fewer than the {} \
+                     of the window",
+                    spec.rows
+                ),
+            ));
+        }
+        let channels = (0..order)
+            .map(|p| (order - 1 - p) * lag)
+            .flat_map(|before| spec.channels.iter().map(move |channel| earlier(channel, before)))
+            .collect();
+        let hop = spec.hop.map(|hop| Hop { order, lag, unused: self.unused(), ..hop });
+        let (rows, cols) = (spec.rows - lost, order * spec.cols);
+        Ok(Spec { rows, cols, channels, hop, ..spec.clone() })
+    }
+
+    /// Takes the newest samples, which are not used, out of the span of a window.
+    fn make_older(&self, frame: &mut Frame, rate_hz: f64) {
+        if !frame.flags.has(Flags::PART) {
+            frame.span.last -= self.unused() as u64;
+            frame.span.last_s -= self.unused() as f64 / rate_hz;
+        }
+    }
 }
 
 /// The name of what `channel` was `samples` before.

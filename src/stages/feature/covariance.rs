@@ -1,13 +1,16 @@
 //! Covariance: how the channels of a window go together.
 //!
-//! In: windows, n samples x p channels. Out: one symmetric p x p matrix per window, with the
-//! window's span, marks and text. Formulas: [`crate::math::covariance`]. Delay: none.
+//! In: windows, n samples x p channels, whole or a step at a time. Out: one symmetric p x p matrix
+//! per window, with the window's span, marks and text. Delay: none. Formulas:
+//! [`crate::math::covariance`]; of windows that come a step at a time, [`crate::math::sliding`].
 
-use crate::error::Result;
-use crate::frame::{Frame, Payload, Spec};
+use crate::error::{Error, Result};
+use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::kind;
+use crate::ledger::Cause;
 use crate::math::covariance::{Covariance as Estimate, Estimator};
-use crate::stages::{Emit, Fault, Stage, single};
+use crate::math::sliding::{Shape, Sliding};
+use crate::stages::{Emit, Fault, Hops, Stage, single};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,51 +27,109 @@ impl kind::Settings<dyn Stage> for Settings {
     const EXAMPLE: &'static str = "estimator = \"oas\"\n";
 
     fn build(self) -> Result<Box<dyn Stage>> {
-        Ok(Box::new(Covariance {
-            settings: self,
-            rows: 0,
-            estimate: Estimate::default(),
-            out: Spec::markers().frame(),
-        }))
+        let way = Way::Whole(0, Estimate::default());
+        Ok(Box::new(Covariance { settings: self, way, out: Spec::markers().frame() }))
     }
 }
 
 struct Covariance {
     settings: Settings,
-    rows: usize,
-    estimate: Estimate,
+    way: Way,
     out: Frame,
+}
+
+/// How windows come: whole, of so many rows, or a step at a time.
+enum Way {
+    Whole(usize, Estimate),
+    Hops(Box<Sliding>),
 }
 
 impl Stage for Covariance {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let spec = single(inputs, &[Payload::Window])?;
-        self.rows = spec.rows;
-        self.estimate = Estimate::new(self.settings.estimator, spec.rows, spec.cols);
-        let out = Spec { payload: Payload::Matrix, rows: spec.cols, ..spec.clone() };
+        let estimator = self.settings.estimator;
+        if spec.hop.is_some() && self.takes_hops(spec) != Hops::Taken {
+            return Err(Error::mismatch("takes whole windows, but is given steps"));
+        }
+        self.way = match shape(spec) {
+            Some(shape) => Way::Hops(Box::new(Sliding::new(estimator, shape))),
+            None => Way::Whole(spec.rows, Estimate::new(estimator, spec.rows, spec.cols)),
+        };
+        let out = Spec { payload: Payload::Matrix, rows: spec.cols, hop: None, ..spec.clone() };
         self.out = out.frame();
         self.out.resize(out.rows, out.cols);
         Ok(out)
     }
 
-    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
-        if frame.rows == 0 {
-            return Ok(());
+    fn takes_hops(&self, windows: &Spec) -> Hops {
+        let can = self.settings.estimator != Estimator::Lwf;
+        match shape(windows).is_some_and(|shape| can && shape.pays()) {
+            true => Hops::Taken,
+            false => Hops::Refused,
         }
-        if frame.rows != self.rows {
-            return Err(Fault("the covariance was given a window of another length"));
-        }
-        self.out.copy_head(frame);
-        self.out.resize(frame.cols, frame.cols);
-        self.estimate.estimate(&frame.data, &mut self.out.data);
-        if self.out.data.iter().any(|v| !v.is_finite()) {
-            return Err(Fault("the covariance is not finite"));
-        }
-        emit.emit(&mut self.out);
-        Ok(())
     }
 
-    fn reset(&mut self) {}
+    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        match &mut self.way {
+            _ if frame.rows == 0 => Ok(()),
+            Way::Whole(rows, estimate) => {
+                if frame.rows != *rows {
+                    return Err(Fault("the covariance was given a window of another length"));
+                }
+                self.out.resize(frame.cols, frame.cols);
+                estimate.estimate(&frame.data, &mut self.out.data);
+                self.send(frame, emit)
+            }
+            Way::Hops(sliding) => {
+                if frame.flags.has(Flags::GAP | Flags::PART) {
+                    sliding.reset();
+                }
+                if !sliding.push(&frame.data) {
+                    return Err(Fault("the covariance was given a step of another length"));
+                }
+                if frame.flags.has(Flags::PART) || !sliding.is_ready() {
+                    return Ok(());
+                }
+                let size = sliding.size();
+                self.out.resize(size, size);
+                sliding.estimate(&mut self.out.data);
+                self.send(frame, emit)
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Way::Hops(sliding) = &mut self.way {
+            sliding.reset();
+        }
+    }
+}
+
+impl Covariance {
+    /// Sends what was made of `frame`, if it is of use. A window that is not costs no samples: they
+    /// are needed for the windows to come.
+    fn send(&mut self, frame: &Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        if self.out.data.iter().all(|v| v.is_finite()) {
+            self.out.copy_head(frame);
+            emit.emit(&mut self.out);
+        } else {
+            emit.count(Cause::Fault, 1);
+        }
+        Ok(())
+    }
+}
+
+/// The shape of windows that come a step at a time.
+fn shape(spec: &Spec) -> Option<Shape> {
+    let hop = spec.hop?;
+    Some(Shape {
+        rows: hop.window_rows(spec.rows),
+        cols: spec.cols / hop.order,
+        step: hop.rows,
+        order: hop.order,
+        lag: hop.lag,
+        unused: hop.unused,
+    })
 }
 
 #[cfg(test)]

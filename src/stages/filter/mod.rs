@@ -4,8 +4,12 @@ use super::Stage;
 use crate::kind::{Kind, kind};
 
 pub mod bandpass;
+pub mod decimate;
 pub mod notch;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] =
-    &[kind::<_, bandpass::Settings>("bandpass"), kind::<_, notch::Settings>("notch")];
+pub const KINDS: &[Kind<dyn Stage>] = &[
+    kind::<_, bandpass::Settings>("bandpass"),
+    kind::<_, notch::Settings>("notch"),
+    kind::<_, decimate::Settings>("decimate"),
+];

@@ -85,8 +85,7 @@ impl Stage for Tangent {
             rows: 1,
             cols: tangent_len(self.n),
             rate_hz: input.rate_hz,
-            channels: Vec::new(),
-            classes: Vec::new(),
+            ..Spec::markers()
         };
         self.out = spec.frame();
         Ok(spec)

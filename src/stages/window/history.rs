@@ -62,12 +62,12 @@ impl History {
         self.bridged = index.saturating_sub(self.end);
         let slot = self.slot(self.end);
         self.data[slot * self.cols..(slot + 1) * self.cols].copy_from_slice(frame.row(r));
-        let Span { first_s, last_s, arrived_s, .. } = frame.span;
-        let time_s = match r + 1 == frame.rows {
-            true => last_s,
-            false => first_s + (last_s - first_s) * r as f64 / (frame.rows - 1) as f64,
+        self.notes[slot] = Note {
+            index,
+            time_s: frame.time_of(r),
+            arrived_s: frame.span.arrived_s,
+            bad: frame.flags.has(Flags::BAD),
         };
-        self.notes[slot] = Note { index, time_s, arrived_s, bad: frame.flags.has(Flags::BAD) };
         self.end += 1;
     }
 

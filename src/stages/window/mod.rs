@@ -5,7 +5,8 @@ use crate::kind::{Kind, kind};
 
 pub mod classes;
 pub mod event;
-mod history;
+pub(super) mod history;
+mod hops;
 #[expect(clippy::module_inception, reason = "a file is named after its kind")]
 pub mod window;
 

@@ -5,10 +5,14 @@
 //! are enough samples. After a gap, counting begins anew, so no window reaches across one; the
 //! first window after it carries the GAP mark. A window with a sample that is marked BAD is marked
 //! BAD. Delay: none; the newest sample of a window is the one that completed it.
+//!
+//! Where all that read from it can make do with less, each step is sent once instead of the window
+//! that it completes: see [`Hop`].
 
 use super::history::{History, samples};
+use super::hops::Hops;
 use crate::error::Result;
-use crate::frame::{Flags, Frame, Payload, Spec};
+use crate::frame::{Flags, Frame, Hop, Payload, Spec};
 use crate::kind;
 use crate::stages::{Emit, Fault, Stage, regular};
 use schemars::JsonSchema;
@@ -28,20 +32,67 @@ impl kind::Settings<dyn Stage> for Settings {
     const EXAMPLE: &'static str = "length_s = 2.0\nstep_s = 0.1\n";
 
     fn build(self) -> Result<Box<dyn Stage>> {
-        Ok(Box::new(Window {
-            settings: self,
-            history: History::default(),
-            length: 0,
-            step: 0,
-            until: 0,
-            gap: false,
-            out: Spec::markers().frame(),
-        }))
+        let spec = Spec::markers();
+        let cut = Cut::Whole(Whole::new(0, &spec));
+        Ok(Box::new(Window { settings: self, spec, step: 0, cut }))
     }
 }
 
 struct Window {
     settings: Settings,
+    /// What it sends when windows are sent whole.
+    spec: Spec,
+    step: usize,
+    cut: Cut,
+}
+
+/// How windows are sent.
+enum Cut {
+    Whole(Whole),
+    Hops(Hops),
+}
+
+impl Stage for Window {
+    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
+        let spec = regular(inputs, &[Payload::Samples])?;
+        let rows = samples("length_s", self.settings.length_s, spec.rate_hz)?;
+        self.step = samples("step_s", self.settings.step_s, spec.rate_hz)?;
+        self.spec = Spec { payload: Payload::Window, rows, ..spec.clone() };
+        self.cut = Cut::Whole(Whole::new(self.step, &self.spec));
+        Ok(self.spec.clone())
+    }
+
+    fn hops(&self) -> Option<Spec> {
+        let hop = Some(Hop { rows: self.step, order: 1, lag: 1, unused: 0 });
+        (self.step <= self.spec.rows).then(|| Spec { hop, ..self.spec.clone() })
+    }
+
+    fn send_hops(&mut self) {
+        if let Some(spec) = self.hops() {
+            self.cut = Cut::Hops(Hops::new(spec.rows, self.step, &spec));
+        }
+    }
+
+    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        if frame.rows > 0 {
+            match &mut self.cut {
+                Cut::Whole(whole) => whole.process(frame, emit),
+                Cut::Hops(hops) => hops.process(frame, emit),
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        match &mut self.cut {
+            Cut::Whole(whole) => whole.clear(),
+            Cut::Hops(hops) => hops.clear(),
+        }
+    }
+}
+
+/// Sends windows whole.
+struct Whole {
     history: History,
     length: usize,
     step: usize,
@@ -52,25 +103,22 @@ struct Window {
     out: Frame,
 }
 
-impl Stage for Window {
-    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
-        let spec = regular(inputs, &[Payload::Samples])?;
-        self.length = samples("length_s", self.settings.length_s, spec.rate_hz)?;
-        self.step = samples("step_s", self.settings.step_s, spec.rate_hz)?;
-        self.history = History::new(self.length, spec.cols);
-        self.reset();
-        let out = Spec { payload: Payload::Window, rows: self.length, ..spec.clone() };
-        self.out = out.frame();
-        Ok(out)
+impl Whole {
+    fn new(step: usize, spec: &Spec) -> Self {
+        let (length, history) = (spec.rows, History::new(spec.rows, spec.cols));
+        Self { history, length, step, until: length, gap: false, out: spec.frame() }
     }
 
-    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
-        if frame.rows == 0 {
-            return Ok(());
-        }
+    fn clear(&mut self) {
+        self.history.clear();
+        self.until = self.length;
+        self.gap = false;
+    }
+
+    fn process(&mut self, frame: &Frame, emit: &mut dyn Emit) {
         let broken = !self.history.continues(frame);
         if broken {
-            self.reset();
+            self.clear();
         }
         self.gap |= broken || frame.flags.has(Flags::GAP);
         for r in 0..frame.rows {
@@ -86,13 +134,6 @@ impl Stage for Window {
                 emit.emit(&mut self.out);
             }
         }
-        Ok(())
-    }
-
-    fn reset(&mut self) {
-        self.history.clear();
-        self.until = self.length;
-        self.gap = false;
     }
 }
 

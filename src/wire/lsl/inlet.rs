@@ -1,32 +1,39 @@
-//! Receiving a stream.
+//! Receiving a stream: our own end of the connection, read by who needs the samples. One call of
+//! the system brings all that has come, and no thread stands between the socket and the caller.
 
-use super::{Format, Query, StreamFacts, channels, facts, failed};
+use super::discovery::Found;
+use super::handshake::{self, Answer};
+use super::offset::Probe;
+use super::ready::readable;
+use super::samples::{Layout, Reader};
+use super::{StreamFacts, description};
+use crate::clock;
 use crate::error::{Error, Result};
-use lsl::Pullable as _;
+use socket2::{SockRef, TcpKeepalive};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-/// Seconds of data that liblsl keeps for us while we are busy.
-const BUFFER_S: i32 = 360;
+/// How long a sender may take to accept a connection, and to say all it has to say before samples.
+const CONNECT: Duration = Duration::from_secs(2);
+const TALK: Duration = Duration::from_secs(5);
+/// A longer description is refused.
+const MAX_DESCRIPTION: usize = 32 << 20;
+/// A machine that does not answer for 15 s is gone. A process that is only stopped answers: its
+/// system does so for it.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(5))
+    .with_interval(Duration::from_secs(2))
+    .with_retries(5);
 
 /// One end of a connection; the other is the sender.
 pub struct Inlet {
-    inlet: lsl::StreamInlet,
-    buffer: Buffer,
-}
-
-// SAFETY: an inlet handle of liblsl has no thread affinity (its C++ object is internally locked),
-// and `Inlet` owns it alone, so using it from one thread after another is sound.
-#[allow(unsafe_code)]
-unsafe impl Send for Inlet {}
-
-/// One sample as liblsl hands it over. 64-bit integers come as floats, converted by liblsl: where
-/// `long` has 64 bits, pulling them as such never returns (liblsl 1.13 calls itself for ever).
-enum Buffer {
-    Float32(Vec<f32>),
-    Double64(Vec<f64>),
-    Int8(Vec<i8>),
-    Int16(Vec<i16>),
-    Int32(Vec<i32>),
-    Text(Vec<Vec<u8>>),
+    stream: TcpStream,
+    reader: Reader,
+    probe: Probe,
+    busy: bool,
+    /// How long the socket waits, as it was last told.
+    timeout_s: f64,
 }
 
 /// What a pull brought.
@@ -40,90 +47,224 @@ pub enum Pulled {
     Lost,
 }
 
+/// Why there is no connection.
+enum Failure {
+    /// The sender is not there, or not any more.
+    Gone(String),
+    /// It is there and cannot be understood.
+    Refused(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Self {
+        Self::Gone(e.to_string())
+    }
+}
+
 impl Inlet {
-    /// Finds the stream within `wait_s` and connects. `None` when there is no such stream.
-    pub fn open(query: &Query, wait_s: f64) -> Result<Option<(Self, StreamFacts)>> {
-        let found = query.resolve(wait_s)?;
-        if found.len() > 1 {
-            tracing::warn!("{} streams match {query}; the first is taken", found.len());
+    /// Connects to a stream, and gives what is known of it now, with its channels. `None` when its
+    /// sender is gone.
+    pub fn open(found: &Found) -> Result<Option<(Self, StreamFacts)>> {
+        let name = &found.facts.name;
+        match Self::connect(found) {
+            Ok(opened) => Ok(Some(opened)),
+            Err(Failure::Gone(why)) => {
+                tracing::warn!("`{name}` was found at {}, but does not answer: {why}", found.data);
+                Ok(None)
+            }
+            Err(Failure::Refused(why)) => Err(Error::run(format!(
+                "the stream `{name}` at {} cannot be read: {why}",
+                found.data
+            ))),
         }
-        let Some(info) = found.into_iter().next() else { return Ok(None) };
-        let inlet = lsl::StreamInlet::new(&info, BUFFER_S, 0, false)
-            .map_err(|e| failed("connection", e))?;
-        // A sender that dies in between is as good as not found.
-        let Ok(full) = inlet.info(5.0) else { return Ok(None) };
-        let xml = full.to_xml().map_err(|e| failed("description", e))?;
-        let mut facts = facts(full)?;
-        facts.channels = channels(&xml, facts.channel_count);
-        if inlet.open_stream(5.0).is_err() {
-            return Ok(None);
+    }
+
+    fn connect(found: &Found) -> Result<(Self, StreamFacts), Failure> {
+        let mut facts = found.facts.clone();
+        facts.channels = description::channels(&full_description(found.data)?, facts.channel_count);
+        let probe = Probe::new(found.service)?;
+        if probe.offset_s().is_none() {
+            tracing::warn!(
+                "the sender of `{}` does not tell its time: it is taken for ours",
+                facts.name
+            );
         }
-        let n = facts.channel_count;
-        let buffer = match facts.format {
-            Format::Float32 => Buffer::Float32(vec![0.0; n]),
-            Format::Double64 | Format::Int64 => Buffer::Double64(vec![0.0; n]),
-            Format::Int8 => Buffer::Int8(vec![0; n]),
-            Format::Int16 => Buffer::Int16(vec![0; n]),
-            Format::Int32 => Buffer::Int32(vec![0; n]),
-            Format::String => Buffer::Text(vec![Vec::new(); n]),
-        };
-        Ok(Some((Self { inlet, buffer }, facts)))
+        let (stream, mut reader) = request_samples(found)?;
+        reader.begin(clock::now_s() - probe.offset_s().unwrap_or(0.0));
+        SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
+        Ok((Self { stream, reader, probe, busy: false, timeout_s: f64::NAN }, facts))
     }
 
-    /// What to add to the sender's times to get ours, in seconds; waits at most `wait_s` for the
-    /// first measurement and returns at once afterwards.
-    pub fn clock_offset_s(&self, wait_s: f64) -> Option<f64> {
-        self.inlet.time_correction(wait_s).ok()
+    /// Whether to wait for samples without sleeping: sooner by the time that it takes to wake up,
+    /// at the cost of a core.
+    pub fn set_busy(&mut self, busy: bool) -> Result<()> {
+        self.busy = busy;
+        self.stream
+            .set_nonblocking(busy)
+            .map_err(|e| Error::run(format!("a socket refuses its setting: {e}")))
     }
 
-    /// Whether the sender's clock was reset since the last call.
-    pub fn clock_was_reset(&self) -> bool {
-        self.inlet.was_clock_reset()
+    /// What to add to the sender's times to get ours, in seconds; `None` as long as it did not tell
+    /// its time.
+    pub fn clock_offset_s(&self) -> Option<f64> {
+        self.probe.offset_s()
     }
 
-    /// Waits at most `wait_s` for one sample.
-    pub fn pull(&mut self, wait_s: f64) -> Result<Pulled> {
-        let inlet = &self.inlet;
-        let pulled = match &mut self.buffer {
-            Buffer::Float32(b) => inlet.pull_sample_buf(b, wait_s),
-            Buffer::Double64(b) => inlet.pull_sample_buf(b, wait_s),
-            Buffer::Int8(b) => inlet.pull_sample_buf(b, wait_s),
-            Buffer::Int16(b) => inlet.pull_sample_buf(b, wait_s),
-            Buffer::Int32(b) => inlet.pull_sample_buf(b, wait_s),
-            Buffer::Text(b) => inlet.pull_sample_buf(b, wait_s),
-        };
-        match pulled {
-            Ok(0.0) | Err(lsl::Error::Timeout) => Ok(Pulled::Nothing),
-            Ok(time_s) => Ok(Pulled::Sample(time_s)),
-            Err(lsl::Error::StreamLost) => Ok(Pulled::Lost),
-            Err(e) => Err(Error::run(format!("LSL receiving failed: {e:?}"))),
+    /// Whether the sender's clock was set since the last call.
+    pub fn clock_was_reset(&mut self) -> bool {
+        self.probe.was_reset()
+    }
+
+    /// Takes one sample. Waits for it at most `wait_s`; with 0 it takes what the last wait brought.
+    pub fn pull(&mut self, wait_s: f64) -> Pulled {
+        let mut end_s = None;
+        loop {
+            match self.reader.next() {
+                Ok(Some(stamp_s)) => return Pulled::Sample(stamp_s),
+                Ok(None) if wait_s == 0.0 => return Pulled::Nothing,
+                Ok(None) => {}
+                Err(nonsense) => {
+                    tracing::warn!("a stream makes no sense any more: {nonsense}");
+                    return Pulled::Lost;
+                }
+            }
+            let now_s = clock::now_s();
+            let end_s = *end_s.get_or_insert(now_s + wait_s);
+            if now_s >= end_s {
+                return Pulled::Nothing;
+            }
+            match self.receive(wait_s, end_s) {
+                Ok(0) => return Pulled::Lost,
+                Ok(n) => self.reader.came(n),
+                Err(e) => match e.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Pulled::Nothing,
+                    ErrorKind::Interrupted => {}
+                    _ => return Pulled::Lost,
+                },
+            }
         }
     }
 
     /// Appends the numbers of the last pulled sample; text channels become NaN.
     pub fn numbers(&self, out: &mut Vec<f64>) {
-        match &self.buffer {
-            Buffer::Float32(b) => out.extend(b.iter().map(|v| f64::from(*v))),
-            Buffer::Double64(b) => out.extend_from_slice(b),
-            Buffer::Int8(b) => out.extend(b.iter().map(|v| f64::from(*v))),
-            Buffer::Int16(b) => out.extend(b.iter().map(|v| f64::from(*v))),
-            Buffer::Int32(b) => out.extend(b.iter().map(|v| f64::from(*v))),
-            Buffer::Text(b) => out.extend(b.iter().map(|_| f64::NAN)),
+        self.reader.numbers(out);
+    }
+
+    /// Appends the first channel of the last pulled sample as text: a marker.
+    pub fn text(&self, out: &mut String) {
+        self.reader.text(out);
+    }
+
+    /// Waits until bytes come, at most `wait_s` or until `end_s`.
+    fn receive(&mut self, wait_s: f64, end_s: f64) -> io::Result<usize> {
+        if self.busy { self.spin(end_s) } else { self.park(wait_s, end_s) }
+    }
+
+    fn spin(&mut self, end_s: f64) -> io::Result<usize> {
+        loop {
+            match self.stream.read(self.reader.room()) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock && clock::now_s() < end_s => {}
+                result => return result,
+            }
+            self.probe.serve();
+            std::hint::spin_loop();
         }
     }
 
-    /// The first channel of the last pulled sample as text: a marker.
-    pub fn text(&self) -> String {
-        fn first<T: ToString>(values: &[T]) -> String {
-            values.first().map(T::to_string).unwrap_or_default()
+    fn park(&mut self, wait_s: f64, end_s: f64) -> io::Result<usize> {
+        loop {
+            self.probe.serve();
+            if !self.probe.is_listening() {
+                break;
+            }
+            let left_s = end_s - clock::now_s();
+            if left_s <= 0.0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let wait_s = left_s.min(self.probe.patience_s());
+            let [data, _] = readable([&self.stream, self.probe.socket()], wait_s);
+            if data {
+                break;
+            }
         }
-        match &self.buffer {
-            Buffer::Float32(b) => first(b),
-            Buffer::Double64(b) => first(b),
-            Buffer::Int8(b) => first(b),
-            Buffer::Int16(b) => first(b),
-            Buffer::Int32(b) => first(b),
-            Buffer::Text(b) => String::from_utf8_lossy(b.first().map_or(&[], |v| v)).into_owned(),
+        if self.timeout_s != wait_s {
+            self.stream.set_read_timeout(Some(Duration::from_secs_f64(wait_s)))?;
+            self.timeout_s = wait_s;
+        }
+        self.stream.read(self.reader.room())
+    }
+}
+
+/// Asks a sender for the full description of its stream.
+fn full_description(sender: SocketAddr) -> Result<String, Failure> {
+    let mut stream = TcpStream::connect_timeout(&sender, CONNECT)?;
+    stream.write_all(b"LSL:fullinfo\r\n")?;
+    let mut xml = Vec::new();
+    let mut part = [0; 16 << 10];
+    let end = Instant::now() + TALK;
+    loop {
+        match read_until(&mut stream, &mut part, end)? {
+            0 => return Ok(String::from_utf8_lossy(&xml).into_owned()),
+            n => xml.extend_from_slice(&part[..n]),
+        }
+        if xml.len() > MAX_DESCRIPTION {
+            return Err(Failure::Refused("its description is longer than 32 MiB".into()));
         }
     }
 }
+
+/// Asks a sender for the samples of a stream and checks that both mean the same by them.
+fn request_samples(found: &Found) -> Result<(TcpStream, Reader), Failure> {
+    let mut stream = TcpStream::connect_timeout(&found.data, CONNECT)?;
+    stream.set_nodelay(true)?;
+    stream.write_all(handshake::request(found).as_bytes())?;
+    let end = Instant::now() + TALK;
+    let mut came = Vec::new();
+    let mut part = [0; 4 << 10];
+    let facts = &found.facts;
+    let (length, swapped) = loop {
+        let n = read_until(&mut stream, &mut part, end)?;
+        came.extend_from_slice(&part[..n]);
+        match handshake::answer(&came, &facts.uid, n == 0) {
+            Answer::Part => {}
+            Answer::Agreed { length, swapped } => break (length, swapped),
+            Answer::Gone => return Err(Failure::Gone("it serves another stream now".into())),
+            Answer::Refused(why) => return Err(Failure::Refused(why)),
+        }
+    };
+    let mut reader = Reader::new(Layout { swapped, ..facts.layout() });
+    // It fits: a longer header is no answer, and a part of samples at most came with it.
+    let rest = &came[length..];
+    reader.room()[..rest.len()].copy_from_slice(rest);
+    reader.came(rest.len());
+    for test in [4, 2] {
+        loop {
+            match reader.next() {
+                Ok(Some(_)) if reader.is_test(test) => break,
+                Ok(None) => {}
+                _ => return Err(Failure::Refused("its samples are not what it said".into())),
+            }
+            match read_until(&mut stream, reader.room(), end)? {
+                0 => return Err(Failure::Gone("it closed the connection".into())),
+                n => reader.came(n),
+            }
+        }
+    }
+    Ok((stream, reader))
+}
+
+/// Reads what has come; 0 at the end of the connection, an error after `end`.
+fn read_until(stream: &mut TcpStream, bytes: &mut [u8], end: Instant) -> io::Result<usize> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    stream.set_read_timeout(Some(left))?;
+    match stream.read(bytes) {
+        Err(e) if e.kind() == ErrorKind::ConnectionReset => Ok(0),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests;
