@@ -119,7 +119,7 @@ impl Inlet {
     pub fn pull(&mut self, wait_s: f64) -> Pulled {
         let mut end_s = None;
         loop {
-            match self.reader.next() {
+            match self.reader.next_sample() {
                 Ok(Some(stamp_s)) => return Pulled::Sample(stamp_s),
                 Ok(None) if wait_s == 0.0 => return Pulled::Nothing,
                 Ok(None) => {}
@@ -239,7 +239,7 @@ fn request_samples(found: &Found) -> Result<(TcpStream, Reader), Failure> {
     reader.came(rest.len());
     for test in [4, 2] {
         loop {
-            match reader.next() {
+            match reader.next_sample() {
                 Ok(Some(_)) if reader.is_test(test) => break,
                 Ok(None) => {}
                 _ => return Err(Failure::Refused("its samples are not what it said".into())),
