@@ -1,4 +1,7 @@
-//! Puts `src/wire/lsl/wakeup.rs` in the place of two functions of the bundled liblsl.
+//! Puts `src/wire/lsl/wakeup.rs` in the place of two functions of the bundled liblsl, and tells the
+//! program which compiler made it.
+
+use std::process::Command;
 
 /// `push_sample` and `pop_sample` of liblsl's `consumer_queue`.
 const WRAPPED: [&str; 2] = [
@@ -14,4 +17,13 @@ fn main() {
             println!("cargo::rustc-link-arg=-Wl,--wrap={symbol}");
         }
     }
+    println!("cargo::rustc-env=SALTATORY_RUSTC={}", rustc());
+}
+
+/// The compiler's name and version.
+fn rustc() -> String {
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = Command::new(compiler).arg("--version").output();
+    let said = said.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    said.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| "rustc, version unknown".into())
 }

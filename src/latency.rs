@@ -1,7 +1,7 @@
 //! How long things took: HDR histograms over decisions.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest time that is told apart, in nanoseconds; longer ones count as this.
 const LONGEST_NS: u64 = 600_000_000_000;
@@ -28,7 +28,7 @@ pub struct Times<'a> {
 }
 
 /// One histogram in figures, in microseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Number of decisions.
     pub n: u64,

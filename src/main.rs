@@ -51,6 +51,11 @@ enum Command {
         json: bool,
     },
     /// Check a config whole and print its graph with shapes, rates, delays and costs
+    ///
+    /// Opens the sources, works out what every stage sends, and runs the engine for two or three seconds
+    /// on made-up samples to find out what each stage costs on this machine: `hot` as fast as can be,
+    /// `paced` at the pace of the stream, which is what counts. A config whose `deadline_ms` this machine
+    /// cannot keep is refused (exit code 2), and the dearest stage on the way is named.
     Check {
         config: PathBuf,
         /// Override a setting: key=value or id.key=value
@@ -139,41 +144,81 @@ enum Command {
     },
     /// Measure what the engine costs on this machine
     ///
-    /// `ring`: how threads hand each other frames. `stages`: single stages, hot and once per 50 ms,
-    /// beside the bare eigendecomposition. `pipeline`: whole configs at the pace of their samples.
-    /// `latency`: LSL to LSL in two processes, from inside and from outside. All of them when none is
-    /// named. Compare figures of one machine, as ratios: --save writes them, --baseline compares.
+    /// `ring`: how threads hand each other frames. `stages`: single stages, back to back and once per 50
+    /// ms, beside the bare eigendecomposition. `pipeline`: whole configs at the pace of their samples,
+    /// with made-up samples. `latency`: LSL to LSL in two processes, from inside and from outside, hop by
+    /// hop. All of them when none is named.
+    ///
+    /// Wants a quiet machine and a release build. Compare figures of one machine, as ratios: --save
+    /// writes them, --baseline compares with them.
+    #[command(after_help = "Examples:\n  \
+        saltatory bench stages --save before.json    then, after a change\n  \
+        saltatory bench stages --baseline before.json\n  \
+        saltatory bench latency --seconds 3 --wait spin --core 1    as on a rig, for a minute\n  \
+        saltatory bench pipeline --config my.toml --seconds 1    your config for 20 s")]
     Bench {
         #[arg(value_enum)]
         suites: Vec<Suite>,
         /// Seconds for each case of `ring` and `stages`; `pipeline` and `latency` take 20 times as long
         #[arg(long, default_value_t = 0.5)]
         seconds: f64,
+        /// Only the cases of `ring` and `stages` whose name holds this
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
         /// A config for `pipeline` [default: configs/scale_*.toml]
         #[arg(long, value_name = "CONFIG")]
         config: Vec<PathBuf>,
-        /// Override a setting of `pipeline` and `latency`, such as realtime.wait=spin
+        /// How the lane waits for samples in `pipeline` and `latency`; short for --set realtime.wait=...
+        #[arg(long, value_name = "park|spin", value_parser = ["park", "spin"])]
+        wait: Option<String>,
+        /// The core that the lane is pinned to; short for --set realtime.core=...
+        #[arg(long, value_name = "N")]
+        core: Option<usize>,
+        /// Override a setting of `pipeline` and `latency`, such as realtime.priority=80
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
-        /// Write the figures to this file
+        /// Write the figures and what machine this is to this file
         #[arg(long, value_name = "OUT.json")]
         save: Option<PathBuf>,
         /// Compare with the figures in this file
         #[arg(long, value_name = "OLD.json")]
         baseline: Option<PathBuf>,
+        /// Print the figures as a JSON array
         #[arg(long)]
         json: bool,
         /// Be the other process of `latency`
         #[arg(long, hide = true, value_name = "SECONDS")]
         peer: Option<f64>,
     },
+    /// Find out what this machine can hold, and what to change
+    ///
+    /// Measures how exactly this machine keeps time: the clock, how late a sleeping thread wakes up, LSL on
+    /// loopback, the disk; tries the rights that a real-time lane wants; runs three made-up pipelines of
+    /// growing size. Then says what it can hold, and what would help, each with the command for it.
+    Doctor {
+        /// How long to watch for late wake-ups, and each pipeline at most
+        #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds)]
+        seconds: f64,
+        #[arg(long)]
+        json: bool,
+        /// Be the process that tries LSL
+        #[arg(long, hide = true)]
+        lsl: bool,
+    },
     /// Print the completion script for a shell
     Completions { shell: clap_complete::Shell },
 }
 
+impl Command {
+    /// Whether it runs the engine only to measure it.
+    fn measures(&self) -> bool {
+        matches!(self, Self::Bench { .. } | Self::Check { .. } | Self::Doctor { .. })
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr(cli.verbose);
+    log_to_stderr(&cli);
     if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) {
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
@@ -197,9 +242,7 @@ fn dispatch(command: Command) -> Result<()> {
             let options = control::run::Options { for_s, speed, keep_decisions, reload };
             control::run::command(config, &options, report.as_deref(), json, &Stop::on_signal()?)
         }
-        Command::Check { config, sets, json } => {
-            control::check::check(config::load(&config, &sets)?, json)
-        }
+        Command::Check { config, sets, json } => control::check::check(&config, &sets, json),
         Command::Play { recording, speed, repeat, name, wait, chunk } => {
             let options = control::play::Options { speed, repeat, name, wait, chunk };
             control::play::play(&recording, &options, &Stop::on_signal()?)
@@ -215,18 +258,36 @@ fn dispatch(command: Command) -> Result<()> {
         Command::List { family, json, .. } => control::list::list(family, json),
         Command::Inspect { file, json } => control::inspect::inspect(&file, json),
         Command::Bench { peer: Some(seconds), .. } => control::bench::peer(seconds),
-        Command::Bench { suites, seconds, config: configs, sets, save, baseline, json, .. } => {
-            let (suites, seconds) = (suites, seconds.max(0.01));
-            control::bench::bench(&control::bench::Options {
+        Command::Bench {
+            suites,
+            seconds,
+            only,
+            config: configs,
+            wait,
+            core,
+            mut sets,
+            save,
+            baseline,
+            json,
+            peer: None,
+        } => {
+            sets.extend(wait.map(|wait| format!("realtime.wait={wait}")));
+            sets.extend(core.map(|core| format!("realtime.core={core}")));
+            let seconds = seconds.max(0.01);
+            let options = control::bench::Options {
                 suites,
                 seconds,
+                only,
                 configs,
                 sets,
                 json,
                 save,
                 baseline,
-            })
+            };
+            control::bench::bench(&options)
         }
+        Command::Doctor { lsl: true, .. } => control::doctor::try_lsl(),
+        Command::Doctor { seconds, json, lsl: false } => control::doctor::doctor(seconds, json),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "saltatory", &mut std::io::stdout());
@@ -235,8 +296,10 @@ fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-fn log_to_stderr(verbose: u8) {
-    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+fn log_to_stderr(cli: &Cli) {
+    // What is lost on purpose, in a measurement, is part of its result.
+    let least = if cli.command.measures() { "error" } else { "warn" };
+    let level = [least, "info", "debug"][usize::from(cli.verbose.min(2))];
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt()

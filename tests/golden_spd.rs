@@ -58,8 +58,7 @@ fn geometry_is_that_of_pyriemann() {
         spd.exp(&scaled, &mut out).unwrap();
         check("exp", relative_error(&out, &get("exp")));
 
-        let mut whitener = vec![0.0; n * n];
-        spd.inverse_sqrt(&get("mean"), &mut whitener).unwrap();
+        let whitener = spd.whitener(&get("mean")).unwrap();
         let mut vectors = vec![0.0; x.len() * tangent_len(n)];
         for (c, v) in x.iter().zip(vectors.chunks_exact_mut(tangent_len(n))) {
             spd.tangent(&whitener, c, v).unwrap();

@@ -8,13 +8,12 @@ mod doubles;
 #[path = "support/lab.rs"]
 mod lab;
 
-use doubles::{decide, load, paced, samples};
+use doubles::{decide, load, paced, page, samples};
 use lab::Lab;
 use saltatory::config::Config;
 use saltatory::control::run::{Options, Report, run};
 use saltatory::control::stop::Stop;
 use saltatory::engine::balance::faults;
-use saltatory::ledger::Page;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -211,10 +210,6 @@ fn watched(config: Config, run_s: u64, lanes: &'static [&'static str]) -> Report
     assert_eq!(faults(&report.balance), [""; 0]);
     assert_eq!(USES.load(Ordering::Relaxed), 0, "uses of the heap on the lanes");
     report
-}
-
-fn page<'a>(report: &'a Report, id: &str) -> &'a Page {
-    report.ledger.iter().find(|p| p.place == id).unwrap()
 }
 
 /// The counter counts, and only on the thread that is watched.

@@ -8,15 +8,13 @@ mod doubles;
 #[path = "support/lab.rs"]
 mod lab;
 
-use doubles::{Feed, Gate, Seen, Write, decide, fed, load, noise, pass, samples};
+use doubles::{Bench, Gate, Seen, Write, decide, load, noise, page, pass, samples};
 use lab::{CHANNELS, Lab, STEP, WINDOW, until};
 use saltatory::config::{self, Config};
-use saltatory::control::run::{Options, Report, Session};
-use saltatory::control::stop::Stop;
 use saltatory::engine::balance::faults;
 use saltatory::error::{Error, Result};
 use saltatory::frame::{Channel, Flags, Frame, Spec};
-use saltatory::ledger::{Cause, Page};
+use saltatory::ledger::Cause;
 use saltatory::wire::lsl::{Outlet, Wire};
 use std::io::Read as _;
 use std::time::Duration;
@@ -26,52 +24,6 @@ const HOP: u64 = 16;
 /// The deadline of these pipelines, and a time after which it has passed.
 const DEADLINE_MS: &str = "deadline_ms = 1000.0\n";
 const TOO_LATE: Duration = Duration::from_millis(1100);
-
-/// A run under test that is fed by hand.
-struct Bench {
-    session: Session,
-    feed: Feed,
-    fed: u64,
-}
-
-impl Bench {
-    /// Runs `config` with a source of `spec` in the place of its first one.
-    fn start(mut config: Config, spec: Spec) -> Self {
-        let (source, feed) = fed(spec);
-        config.sources[0].unit = source;
-        let options = Options { keep_decisions: true, ..Options::default() };
-        let session = Session::start(config, &options, &Stop::default()).unwrap();
-        Self { session, feed, fed: 0 }
-    }
-
-    /// Sends `n` more samples at once.
-    fn feed(&mut self, n: u64) {
-        self.feed.send(n);
-        self.fed += n;
-    }
-
-    fn page(&self, id: &str) -> Page {
-        self.session.running.facts().ledger.page_of(id).page()
-    }
-
-    fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
-        until(what, || done(self));
-    }
-
-    /// Ends the run when everything has come in. The counts must add up, whatever became of it.
-    fn end(self) -> (Report, Result<()>) {
-        self.until("the samples", |b| b.page("eeg").taken_in == b.fed);
-        let fed = self.fed;
-        let (report, result) = self.session.finish();
-        assert_eq!(faults(&report.balance), [""; 0]);
-        assert_eq!(page(&report, "eeg").indices, fed);
-        (report, result)
-    }
-}
-
-fn page<'a>(report: &'a Report, id: &str) -> &'a Page {
-    report.ledger.iter().find(|p| p.place == id).unwrap()
-}
 
 /// A source and windows of one hop each, with what is made of them.
 fn windows(head: &str, stages: &str) -> Config {
@@ -149,8 +101,8 @@ fn a_slow_stage_is_stood_in_for_by_the_cheaper_branch() {
     while bench.page("slow").passed_on < 4 {
         bench.feed(HOP);
         windows += 1;
-        bench.until("the next window", |b| b.page("window").passed_on == windows);
-        bench.until("its decision", |b| b.page("report").passed_on == windows);
+        let decided = |b: &Bench| b.page("slow").passed_on + b.page("quick").passed_on;
+        bench.until("the next decision", |b| decided(b) == windows);
     }
     let (report, result) = bench.end();
     result.unwrap();
@@ -384,14 +336,12 @@ fn into(write: impl FnMut(&saltatory::sinks::Delivery) -> Result<()> + Send + 's
     Bench::start(config, samples(2, 160.0))
 }
 
-impl Bench {
-    /// Makes `n` more decisions, no faster than the report can note them.
-    fn decide(&mut self, n: u64) {
-        for _ in 0..n.div_ceil(100) {
-            let before = self.page("report").passed_on;
-            self.feed(100 * HOP);
-            self.until("the report", |b| b.page("report").passed_on == before + 100);
-        }
+/// Makes `n` more decisions, no faster than the report can note them.
+fn decide_often(bench: &mut Bench, n: u64) {
+    for _ in 0..n.div_ceil(100) {
+        let before = bench.page("report").passed_on;
+        bench.feed(100 * HOP);
+        bench.until("the report", |b| b.page("report").passed_on == before + 100);
     }
 }
 
@@ -405,10 +355,10 @@ fn a_full_sink_loses_what_does_not_fit_and_the_others_nothing() {
         held.pass();
         Ok(())
     });
-    bench.decide(2000);
+    decide_often(&mut bench, 2000);
     gate.open();
     bench.until("what fitted", |b| b.page("file").passed_on == OUTBOX);
-    bench.decide(100);
+    decide_often(&mut bench, 100);
     let (report, result) = bench.end();
     result.unwrap();
     let file = page(&report, "file");
@@ -428,7 +378,7 @@ fn a_sink_that_fails_ends_the_run_and_what_it_did_not_write_is_counted() {
         room -= 1;
         Ok(())
     });
-    bench.decide(300);
+    decide_often(&mut bench, 300);
     let (report, result) = bench.end();
     let message = result.unwrap_err().to_string();
     assert_eq!(message, "sink `file`: no space left on device");
@@ -471,7 +421,7 @@ fn a_sink_that_never_comes_back_is_given_up() {
         held.pass();
         Ok(())
     });
-    bench.decide(100);
+    decide_often(&mut bench, 100);
     let (report, result) = bench.end();
     let message = result.unwrap_err().to_string();
     assert_eq!(message, "the sink `file` is stuck; 100 frames are not written");

@@ -2,58 +2,58 @@
 //! and what does not fit is refused without harm.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/doubles.rs"]
+mod doubles;
 #[path = "support/lab.rs"]
 mod lab;
 
-use lab::{Lab, STEP, Verdict, WINDOW, until};
+use doubles::{Bench, page};
+use lab::{CHANNELS, Lab, STEP, Verdict, WINDOW, until};
 use saltatory::config::{self, Config};
-use saltatory::control::run::{Options, Report, Session, run};
-use saltatory::control::stop::Stop;
-use saltatory::engine::balance::faults;
-use saltatory::ledger::{Cause, Page};
+use saltatory::control::run::Report;
+use saltatory::frame::{Channel, Spec};
+use saltatory::ledger::Cause;
 use saltatory::sinks::Decision;
-use saltatory::sources::Speed;
 use std::collections::BTreeMap;
 
-/// Samples of a run; it is fed at so many times the pace of life, which leaves time to swap.
-const SAMPLES: u64 = 9600;
+/// Samples of a run.
+const SAMPLES: u64 = 6400;
 const SOURCE: &str =
-    "[[source]]\nkind = \"synthetic\"\nid = \"eeg\"\nseed = 3\nduration_s = 60.0\nspeed = 20.0\n";
+    "[[source]]\nkind = \"synthetic\"\nid = \"eeg\"\nseed = 3\nduration_s = 600.0\nspeed = 4.0\n";
 /// The stages before the one that learns.
 const BEFORE: [&str; 4] = ["pick", "bandpass", "window", "covariance"];
 
 /// A lab with the config `a.toml` and variants of it.
-struct Bench {
+struct Files {
     lab: Lab,
 }
 
-impl Bench {
+impl Files {
     fn new() -> Self {
         let lab = Lab::new();
         lab.decoder("a", SOURCE, "");
         Self { lab }
     }
 
-    /// The config `a` with `changes` (text, in place of which) and the overrides `sets`.
-    fn config(&self, changes: &[(&str, &str)], sets: &[&str]) -> Config {
-        let mut text = self.lab.read("a.toml");
-        for (from, to) in changes {
+    /// The text of `a`, with the second of each of `changes` in the place of the first.
+    fn text(&self, changes: &[(&str, &str)]) -> String {
+        changes.iter().fold(self.lab.read("a.toml"), |text, (from, to)| {
             assert!(text.contains(from), "{from}");
-            text = text.replace(from, to);
-        }
+            text.replace(from, to)
+        })
+    }
+
+    /// The config `a` with `changes` and the overrides `sets`.
+    fn config(&self, changes: &[(&str, &str)], sets: &[&str]) -> Config {
         let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
-        config::load(&self.lab.write("changed.toml", text), &sets).unwrap()
+        let path = self.lab.write("changed.toml", self.text(changes));
+        config::load(&path, &sets).unwrap()
     }
 
     /// Fits `a` with `changes` on another session and says where the model is.
     fn fit(&self, name: &str, changes: &[(&str, &str)]) -> String {
-        let mut text = self.lab.read("a.toml");
-        for (from, to) in changes {
-            assert!(text.contains(from), "{from}");
-            text = text.replace(from, to);
-        }
         let replay = "[[source]]\nkind = \"replay\"\nid = \"eeg\"\npath = \"-\"\n";
-        self.lab.write("fit.toml", text.replace(SOURCE, replay));
+        self.lab.write("fit.toml", self.text(changes).replace(SOURCE, replay));
         let (config, model) = (self.lab.arg("fit.toml"), self.lab.arg(name));
         self.lab.saltatory(&["fit", &config, "synthetic:2", "--out", &model]).succeeds();
         model
@@ -62,27 +62,28 @@ impl Bench {
 
 /// The decisions of `config` as it is from start to end.
 fn without_swap(config: Config) -> Vec<Decision> {
-    let options = Options { keep_decisions: true, speed: Some(Speed::Max), ..Options::default() };
-    run(config, &options, &Stop::default()).unwrap().decisions
+    with_swaps(config, &[], |_, _| ()).decisions
 }
 
-/// Runs `config` and calls `swap` between the decisions, after each of which it waits for so many.
-fn with_swaps(config: Config, after: &[u64], mut swap: impl FnMut(&mut Session, usize)) -> Report {
-    let options = Options { keep_decisions: true, ..Options::default() };
-    let mut session = Session::start(config, &options, &Stop::default()).unwrap();
-    for (i, n) in after.iter().enumerate() {
-        until("decisions", || page(&session, "report").passed_on >= *n);
-        swap(&mut session, i);
+/// Runs `config` on samples that are fed a hop at a time, as fast as it takes them, and calls `swap` each
+/// time that so many windows were decided on.
+fn with_swaps(config: Config, after: &[u64], mut swap: impl FnMut(&mut Bench, usize)) -> Report {
+    let channels = CHANNELS.iter().map(|label| Channel::named(*label)).collect();
+    let mut bench = Bench::start(config, Spec::samples(channels, 160.0, 4));
+    let mut after = after.iter().enumerate().peekable();
+    while bench.fed < SAMPLES {
+        bench.feed(STEP);
+        // A worker that is waited for is never passed over.
+        let windows = bench.fed.checked_sub(WINDOW).map_or(0, |n| n / STEP + 1);
+        bench.until("the windows", |b| b.page("mdm").taken_in == windows);
+        if let Some((i, _)) = after.next_if(|(_, n)| windows >= **n) {
+            swap(&mut bench, i);
+        }
     }
-    until("the end", || page(&session, "eeg").passed_on == SAMPLES);
-    let (report, result) = session.finish();
+    assert!(after.next().is_none(), "not all swaps were made");
+    let (report, result) = bench.end();
     result.unwrap();
-    assert_eq!(faults(&report.balance), [""; 0]);
     report
-}
-
-fn page(session: &Session, id: &str) -> Page {
-    session.running.facts().ledger.page_of(id).page()
 }
 
 /// What of a decision must be the same whenever the data and the stages are: every bit of the scores.
@@ -101,11 +102,11 @@ fn lasts(decisions: &[Decision]) -> Vec<u64> {
 
 #[test]
 fn the_same_stages_go_on_as_if_nothing_had_happened() {
-    let bench = Bench::new();
-    let want = without_swap(bench.config(&[], &[]));
+    let files = Files::new();
+    let want = without_swap(files.config(&[], &[]));
     assert_eq!(lasts(&want), every_hop());
-    let report = with_swaps(bench.config(&[], &[]), &[1, 60, 120, 121], |session, _| {
-        assert_eq!(session.running.swap(bench.config(&[], &[])).unwrap(), BEFORE);
+    let report = with_swaps(files.config(&[], &[]), &[1, 60, 120, 121], |run, _| {
+        assert_eq!(run.session.running.swap(files.config(&[], &[])).unwrap(), BEFORE);
     });
     let same = |a: &[Decision]| a.iter().map(bits).collect::<Vec<_>>();
     assert_eq!(same(&report.decisions), same(&want));
@@ -119,11 +120,11 @@ fn common(got: &[Decision], before: &[Decision]) -> usize {
 
 #[test]
 fn a_new_model_starts_at_the_next_window() {
-    let bench = Bench::new();
-    let model = format!("model={}", bench.fit("b.safetensors", &[]));
-    let [a, b] = [&[][..], &[model.as_str()]].map(|sets| without_swap(bench.config(&[], sets)));
-    let report = with_swaps(bench.config(&[], &[]), &[100], |session, _| {
-        assert_eq!(session.running.swap(bench.config(&[], &[&model])).unwrap(), BEFORE);
+    let files = Files::new();
+    let model = format!("model={}", files.fit("b.safetensors", &[]));
+    let [a, b] = [&[][..], &[model.as_str()]].map(|sets| without_swap(files.config(&[], sets)));
+    let report = with_swaps(files.config(&[], &[]), &[100], |run, _| {
+        assert_eq!(run.session.running.swap(files.config(&[], &[&model])).unwrap(), BEFORE);
     });
     let got = &report.decisions;
     assert_eq!(lasts(got), every_hop());
@@ -135,12 +136,12 @@ fn a_new_model_starts_at_the_next_window() {
 #[test]
 fn a_new_cut_off_leaves_the_window_full() {
     const CUT: (&str, &str) = ("low_hz = 8.0", "low_hz = 10.0");
-    let bench = Bench::new();
-    let model = format!("model={}", bench.fit("b.safetensors", &[CUT]));
-    let next = || bench.config(&[CUT], &[&model]);
-    let (a, b) = (without_swap(bench.config(&[], &[])), without_swap(next()));
-    let report = with_swaps(bench.config(&[], &[]), &[100], |session, _| {
-        assert_eq!(session.running.swap(next()).unwrap(), ["pick", "window", "covariance"]);
+    let files = Files::new();
+    let model = format!("model={}", files.fit("b.safetensors", &[CUT]));
+    let next = || files.config(&[CUT], &[&model]);
+    let (a, b) = (without_swap(files.config(&[], &[])), without_swap(next()));
+    let report = with_swaps(files.config(&[], &[]), &[100], |run, _| {
+        assert_eq!(run.session.running.swap(next()).unwrap(), ["pick", "window", "covariance"]);
     });
     let got = &report.decisions;
     // Decisions go on at the very next hop: none is left out while a window would fill.
@@ -148,7 +149,7 @@ fn a_new_cut_off_leaves_the_window_full() {
     let n = common(got, &a);
     assert!((100..got.len() - 200).contains(&n), "swapped after {n} decisions");
     // The filter began anew, and forgets that within ten seconds.
-    for (got, want) in got.iter().zip(&b).skip(n + 100) {
+    for (got, want) in got.iter().zip(&b).skip(n + 150) {
         let off = got.scores.iter().zip(&want.scores).map(|(g, w)| (g.1 - w.1).abs());
         assert!(off.fold(0.0, f64::max) < 1e-9, "{got:?} {want:?}");
     }
@@ -156,10 +157,10 @@ fn a_new_cut_off_leaves_the_window_full() {
 
 #[test]
 fn what_does_not_fit_is_refused_and_the_run_goes_on_as_it_was() {
-    let bench = Bench::new();
-    let others = bench.fit("others.safetensors", &[("{ left =", "{ hand =")]);
-    let half = bench.lab.arg("half.safetensors");
-    let model = std::fs::read(bench.lab.path("model.safetensors")).unwrap();
+    let files = Files::new();
+    let others = files.fit("others.safetensors", &[("{ left =", "{ hand =")]);
+    let half = files.lab.arg("half.safetensors");
+    let model = std::fs::read(files.lab.path("model.safetensors")).unwrap();
     std::fs::write(&half, &model[..model.len() / 2]).unwrap();
     let set = |path: &str| format!("model={path}");
     let no = String::new;
@@ -180,58 +181,50 @@ fn what_does_not_fit_is_refused_and_the_run_goes_on_as_it_was() {
         (None, set("nowhere.safetensors"), "nowhere.safetensors: cannot be read"),
     ];
     let after: Vec<u64> = (1..=cases.len() as u64).map(|i| i * 20).collect();
-    let report = with_swaps(bench.config(&[], &[]), &after, |session, i| {
+    let report = with_swaps(files.config(&[], &[]), &after, |run, i| {
         let (change, set, says) = &cases[i];
         let sets: Vec<&str> = [set.as_str()].into_iter().filter(|s| !s.is_empty()).collect();
-        let refused =
-            session.running.swap(bench.config(change.as_slice(), &sets)).unwrap_err().to_string();
+        let refused = run
+            .session
+            .running
+            .swap(files.config(change.as_slice(), &sets))
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains(says), "`{says}` is not in: {refused}");
     });
     let same = |a: &[Decision]| a.iter().map(bits).collect::<Vec<_>>();
-    assert_eq!(same(&report.decisions), same(&without_swap(bench.config(&[], &[]))));
+    assert_eq!(same(&report.decisions), same(&without_swap(files.config(&[], &[]))));
 }
 
 #[test]
 fn a_worker_takes_up_the_change_between_two_windows() {
     const WORKER: (&str, &str) = ("kind = \"mdm\"", "kind = \"mdm\"\nlane = \"worker\"");
-    let bench = Bench::new();
-    let model = format!("model={}", bench.fit("b.safetensors", &[]));
-    let [a, b] = [&[][..], &[model.as_str()]].map(|sets| {
-        let decisions = without_swap(bench.config(&[WORKER], sets));
-        decisions.iter().map(bits).collect::<BTreeMap<_, _>>()
-    });
-    assert_eq!(
-        a.keys().copied().collect::<Vec<_>>(),
-        every_hop(),
-        "offline, nobody is passed over"
-    );
-    let report = with_swaps(bench.config(&[WORKER], &[]), &[20, 40], |session, i| {
+    let files = Files::new();
+    let model = format!("model={}", files.fit("b.safetensors", &[]));
+    let [a, b] = [&[][..], &[model.as_str()]].map(|sets| without_swap(files.config(&[], sets)));
+    let report = with_swaps(files.config(&[WORKER], &[]), &[20, 40], |run, i| {
         let sets: &[&str] = if i == 0 { &[] } else { &[&model] };
-        assert_eq!(session.running.swap(bench.config(&[WORKER], sets)).unwrap(), BEFORE);
+        assert_eq!(run.session.running.swap(files.config(&[WORKER], sets)).unwrap(), BEFORE);
     });
-    let got: Vec<_> = report.decisions.iter().map(bits).collect();
-    let n = got.iter().take_while(|(last, scores)| a[last] == *scores).count();
-    assert!(n >= 40 && n < got.len(), "swapped after {n} of {} decisions", got.len());
-    assert!(got[n..].iter().all(|(last, scores)| b[last] == *scores));
-    let mdm = report.ledger.iter().find(|p| p.place == "mdm").unwrap();
-    assert_eq!(mdm.taken_in + mdm.count(Cause::Skipped), every_hop().len() as u64);
-    assert_eq!(mdm.passed_on, got.len() as u64);
+    let got = &report.decisions;
+    assert_eq!(lasts(got), every_hop());
+    let n = common(got, &a);
+    assert!((40..got.len() - 100).contains(&n), "swapped after {n} decisions");
+    assert_eq!(common(&got[n..], &b[n..]), got.len() - n, "all that follow are the new model's");
+    assert_eq!(page(&report, "mdm").count(Cause::Skipped), 0);
 }
 
 #[test]
 fn a_run_takes_up_its_files_when_they_change() {
-    let bench = Bench::new();
-    let lab = &bench.lab;
+    let files = Files::new();
+    let lab = &files.lab;
     let (config, path) = (lab.read("a.toml"), lab.path("a.toml"));
-    let (model, next) = (lab.path("model.safetensors"), bench.fit("b.safetensors", &[]));
-    // Without an end, and slower, so that there is time to write files.
-    let source = SOURCE.replace("duration_s = 60.0\n", "").replace("20.0", "4.0");
-    std::fs::write(&path, config.replace(SOURCE, &source)).unwrap();
+    let (model, next) = (lab.path("model.safetensors"), files.fit("b.safetensors", &[]));
     let verdicts = |name: &str, model: &str| -> BTreeMap<u64, Verdict> {
         let log = format!("{name}.jsonl");
         lab.write(&format!("{name}.toml"), config.replace("a.jsonl", &log));
         let set = format!("model={model}");
-        lab.run(name, &["--speed", "max", "--set", &set, "--set", "eeg.duration_s=600"]).succeeds();
+        lab.run(name, &["--speed", "max", "--set", &set]).succeeds();
         lab.report(name).verdicts.into_iter().map(|v| (v.last, v)).collect()
     };
     std::fs::copy(&model, lab.path("first.safetensors")).unwrap();
@@ -252,7 +245,7 @@ fn a_run_takes_up_its_files_when_they_change() {
     // Nor do a config that is broken, one that does not fit, or none at all.
     std::fs::write(&path, "[[source").unwrap();
     run.until_it_says("a.toml:1:");
-    std::fs::write(&path, config.replace(SOURCE, &source).replace("= 8.0", "= 6.0")).unwrap();
+    std::fs::write(&path, config.replace("= 8.0", "= 6.0")).unwrap();
     run.until_it_says("trained behind other settings");
     std::fs::remove_file(&path).unwrap();
     run.until_it_says("a.toml: cannot be read");

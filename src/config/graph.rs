@@ -21,6 +21,26 @@ impl Config {
         Ok(specs)
     }
 
+    /// Lets each prepared stage that only one other sees find what that one begins with, where that is
+    /// less work than what it sends: same results up to rounding. `seen` are the nodes that others than
+    /// stages of the same lane look at.
+    pub fn fuse(&mut self, seen: &[Node]) {
+        for i in 1..self.stages.len() {
+            let [Node::Stage(before)] = self.stages[i].from[..] else { continue };
+            let node = Node::Stage(before);
+            let readers = self.stages.iter().flat_map(|s| &s.from).filter(|from| **from == node);
+            if readers.count() > 1 || seen.contains(&node) {
+                continue;
+            }
+            let (earlier, later) = self.stages.split_at_mut(i);
+            if let Some(linear) = later[0].unit.linear()
+                && earlier[before].unit.absorb(linear.weights())
+            {
+                linear.hand_over();
+            }
+        }
+    }
+
     /// Prepares stage `i`, given what the sources and the stages before it send.
     pub fn prepare_stage(&mut self, i: usize, sources: &[Spec], stages: &[Spec]) -> Result<Spec> {
         let stage = &mut self.stages[i];
@@ -71,18 +91,26 @@ impl Config {
         Ok(())
     }
 
-    /// The stages from a source to the last fitted stage, in order; `None` when nothing is fitted.
-    /// Where stages join, the way of the samples is followed.
+    /// The stages on the way from a source to those that learn, in order; `None` when nothing learns.
+    /// Where stages join, the way of the samples is followed. It forks where a cheaper branch learns
+    /// beside the main one.
     pub fn chain(&mut self, sources: &[Spec]) -> Option<Vec<usize>> {
-        let fitted = |stage: &mut Unit<dyn Stage>| stage.unit.fitted().is_some();
-        let mut at = self.stages.iter_mut().rposition(fitted)?;
-        let mut chain = vec![at];
-        while let Some(Node::Stage(before)) = samples_way(&self.stages[at].from, sources) {
-            at = before;
-            chain.push(at);
+        let learns = |stage: &mut Unit<dyn Stage>| stage.unit.fitted().is_some();
+        let mut on_the_way: Vec<bool> = self.stages.iter_mut().map(learns).collect();
+        for i in (0..self.stages.len()).rev().filter(|i| on_the_way[*i]).collect::<Vec<_>>() {
+            let mut at = i;
+            while let Some(Node::Stage(before)) = self.samples_from(at, sources) {
+                on_the_way[before] = true;
+                at = before;
+            }
         }
-        chain.reverse();
-        Some(chain)
+        let chain: Vec<usize> = (0..self.stages.len()).filter(|i| on_the_way[*i]).collect();
+        (!chain.is_empty()).then_some(chain)
+    }
+
+    /// Where the samples that stage `i` works on come from.
+    pub fn samples_from(&self, i: usize, sources: &[Spec]) -> Option<Node> {
+        samples_way(&self.stages[i].from, sources)
     }
 
     /// The chain as a model file records it.

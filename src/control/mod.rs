@@ -2,15 +2,19 @@
 
 pub mod bench;
 pub mod check;
+pub mod doctor;
 pub mod fit;
 pub mod inspect;
 pub mod list;
+pub mod loopback;
+pub mod machine;
 pub mod play;
 pub mod reference;
 pub mod run;
 pub mod running;
 pub mod stop;
 pub mod streams;
+pub mod trial;
 
 use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -124,7 +124,8 @@ impl Running {
             for_s,
             classes: config.classes().map(|c| c.pairs()).unwrap_or_default(),
         };
-        let tapped = config.sinks.iter().flat_map(|s| s.from.clone()).collect();
+        let tapped: Vec<Node> = config.sinks.iter().flat_map(|s| s.from.clone()).collect();
+        fuse(&mut config, &stages, &tapped);
         let failed = Arc::new(AtomicBool::new(false));
         let (outlets, taps) = open_sinks(&mut config, &sources, &specs, offline, &facts, &failed)?;
         let parts = assemble(&mut config, &sources, &specs, offline, &facts, taps)?;
@@ -166,6 +167,7 @@ impl Running {
         self.check_fixed(&config)?;
         let (stages, specs) = prepare(&mut config, &self.sources)?;
         self.check_sent(&stages)?;
+        fuse(&mut config, &stages, &self.tapped);
         let keep: Vec<bool> = (0..stages.len()).map(|i| self.keeps(&stages, i)).collect();
         self.threads.wait_for_swap()?;
         let parts =
@@ -211,8 +213,7 @@ impl Running {
     fn check_sent(&self, next: &[Stage]) -> Result<()> {
         for (i, (ours, theirs)) in self.stages.iter().zip(next).enumerate() {
             let node = Node::Stage(i);
-            let reaches_others = self.tapped.contains(&node)
-                || next.iter().any(|s| s.lane != theirs.lane && s.from.contains(&node));
+            let reaches_others = self.tapped.contains(&node) || theirs.reaches_lanes(node, next);
             if reaches_others && ours.spec != theirs.spec {
                 return Err(Error::mismatch(format!(
                     "`{}` would send something else than its readers were opened for; {RESTART}",
@@ -269,6 +270,21 @@ fn fixed(config: &Config) -> Fixed {
     let degrade = config.deadline.degrade.map(|i| config.id(Node::Stage(i)));
     parts.push(("the key `degrade`".into(), json!(degrade)));
     parts
+}
+
+impl Stage {
+    /// Whether a stage of another lane reads from it; `node` is itself.
+    fn reaches_lanes(&self, node: Node, all: &[Self]) -> bool {
+        all.iter().any(|s| s.lane != self.lane && s.from.contains(&node))
+    }
+}
+
+/// Lets neighbours share their work where nobody else sees what lies between them.
+fn fuse(config: &mut Config, stages: &[Stage], tapped: &[Node]) {
+    let numbered = stages.iter().enumerate().map(|(i, stage)| (Node::Stage(i), stage));
+    let to_lanes = numbered.filter(|(node, stage)| stage.reaches_lanes(*node, stages));
+    let seen: Vec<Node> = to_lanes.map(|(node, _)| node).chain(tapped.iter().copied()).collect();
+    config.fuse(&seen);
 }
 
 /// Loads the model and prepares the stages.
@@ -347,17 +363,20 @@ fn outbox(spec: &Spec) -> usize {
     (OUTBOX_BYTES / bytes).clamp(SMALLEST_OUTBOX, OUTBOX)
 }
 
+/// How many samples of `spec` fit between a source and the lane.
+pub fn inbox_samples(spec: &Spec) -> usize {
+    let within = |seconds: f64, bytes: usize| {
+        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
+    };
+    within(INBOX_S, INBOX_BYTES).max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES)).max(2 * spec.rows)
+}
+
 /// The ring between a source of `spec` and the lane.
 fn inbox(spec: &Spec) -> (BlockWriter, BlockReader) {
     if spec.payload == Payload::Markers {
         return blocks(MARKER_INBOX, 0);
     }
-    let within = |seconds: f64, bytes: usize| {
-        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
-    };
-    let samples = within(INBOX_S, INBOX_BYTES)
-        .max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES))
-        .max(2 * spec.rows);
+    let samples = inbox_samples(spec);
     blocks(samples.clamp(256, 65_536), samples * spec.cols)
 }
 

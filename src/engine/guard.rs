@@ -189,6 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn a_guard_that_takes_over_goes_on_from_where_the_one_before_stood() {
+        let (mut before, health) = guard(Late::Degrade);
+        assert!(before.weigh(&mut window(), 0.010, 100.020));
+        let mut after = Guard::new(Some(0.030), Late::Degrade, health.clone());
+        after.inherit(&before);
+        assert_eq!(health.state(), State::Over);
+        // It knows what the main branch costs, and leaves the state as slowly.
+        assert_eq!(after.decide(&mut window(), 0.030, 100.015), Verdict::Degrade);
+        for _ in 0..CALM {
+            assert_eq!(health.state(), State::Over);
+            after.weigh(&mut window(), 0.030, 100.001);
+        }
+        assert_eq!(health.state(), State::Good);
+    }
+
+    #[test]
     fn the_state_worsens_at_once_and_improves_slowly() {
         let (mut guard, health) = guard(Late::Skip);
         let mut decide = |ms: f64| {

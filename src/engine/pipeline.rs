@@ -290,7 +290,8 @@ fn process(
         course: &mut *course,
     };
     if node.stage.process(frame, &mut out).is_err() {
-        node.counters.add(Cause::Fault, n);
+        // A frame on which nothing is decided counts for nothing, but not its loss.
+        node.counters.add(Cause::Fault, n.max(1));
         node.stage.reset();
     }
     course.watch.leave(caller);

@@ -15,6 +15,7 @@
 //! Delay: none. References: scikit-learn `empirical_covariance`, `OAS`, `LedoitWolf` (which carry out
 //! exactly these sums); Chen, Wiesel, Eldar, Hero 2010; Ledoit, Wolf 2004.
 
+use super::shrinkage::Raw;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 use schemars::JsonSchema;
@@ -89,7 +90,9 @@ impl Covariance {
             );
             accumulate = Accum::Add;
         }
-        shrink(self.estimator, n, p, self.fourth, out, |_, _| {});
+        let raw =
+            Raw { estimator: self.estimator, n, fourth: self.fourth, scale: 1.0, offsets: &[] };
+        raw.finish(out, p);
     }
 
     fn find_mean(&mut self, window: &[f64]) {
@@ -109,93 +112,6 @@ impl Covariance {
             }
             if self.estimator == Estimator::Lwf {
                 self.fourth += to.iter().map(|x| x * x).sum::<f64>().powi(2);
-            }
-        }
-    }
-}
-
-/// Makes C of S in place: `s` is p x p, column by column, of n samples; only its lower triangle
-/// counts. `finish` is called first on each column from the diagonal on, with its number.
-pub(super) fn shrink(
-    estimator: Estimator,
-    n: usize,
-    p: usize,
-    fourth: f64,
-    s: &mut [f64],
-    mut finish: impl FnMut(usize, &mut [f64]),
-) {
-    let (mut trace, mut squares) = (0.0, 0.0);
-    for (q, column) in s.chunks_exact_mut(p).enumerate() {
-        let column = &mut column[q..];
-        finish(q, column);
-        trace += column[0];
-        squares += column[0] * column[0] + 2.0 * sum_of_squares(&column[1..]);
-    }
-    let mu = trace / p as f64;
-    let r = match p {
-        1 => 0.0,
-        _ => shrinkage(estimator, n as f64, p as f64, mu, squares, fourth),
-    };
-    if r != 0.0 {
-        for (q, column) in s.chunks_exact_mut(p).enumerate() {
-            column[q..].iter_mut().for_each(|v| *v *= 1.0 - r);
-            column[q] += r * mu;
-        }
-    }
-    mirror(s, p);
-}
-
-/// The share of the identity.
-fn shrinkage(estimator: Estimator, n: f64, p: f64, mu: f64, squares: f64, fourth: f64) -> f64 {
-    match estimator {
-        Estimator::Scm => 0.0,
-        Estimator::Oas => {
-            let a = squares / (p * p);
-            let below = (n + 1.0) * (a - mu * mu / p);
-            // Below zero by rounding only, where S is a multiple of the identity.
-            if below <= 0.0 { 1.0 } else { ((a + mu * mu) / below).min(1.0) }
-        }
-        Estimator::Lwf => {
-            let b = (fourth / n - squares) / (n * p);
-            let d = (squares - p * mu * mu) / p;
-            let b = b.min(d);
-            if b <= 0.0 { 0.0 } else { b / d }
-        }
-    }
-}
-
-/// With eight sums at a time, which the compiler may not decide by itself.
-fn sum_of_squares(values: &[f64]) -> f64 {
-    let (eights, rest) = values.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for eight in eights {
-        sums.iter_mut().zip(eight).for_each(|(sum, v)| *sum += v * v);
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|v| v * v).sum::<f64>()
-}
-
-/// The length of the side of the tiles that are turned over at a time.
-const TILE: usize = 8;
-
-/// Copies what is below the diagonal to above it, column by column: in tiles, because numbers that
-/// are neighbours on one side are far apart on the other.
-fn mirror(s: &mut [f64], p: usize) {
-    for i in (0..p).step_by(TILE) {
-        let height = TILE.min(p - i);
-        for j in (0..i).step_by(TILE) {
-            let mut tile = [[0.0; TILE]; TILE];
-            for (c, column) in tile.iter_mut().enumerate() {
-                let from = (j + c) * p + i;
-                column[..height].copy_from_slice(&s[from..from + height]);
-            }
-            for r in 0..height {
-                let to = (i + r) * p + j;
-                s[to..to + TILE].iter_mut().zip(&tile).for_each(|(to, column)| *to = column[r]);
-            }
-        }
-        for r in i..i + height {
-            for c in i..r {
-                s[r * p + c] = s[c * p + r];
             }
         }
     }

@@ -5,11 +5,10 @@
 //! Everything runs on the calling thread. After the first call on a thread, which makes `faer`'s
 //! packing buffers, nothing allocates.
 
-use super::tridiagonal;
+use super::padded::Padded;
 use faer::diag::DiagMut;
-use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
-use faer::linalg::cholesky::llt::factor as llt;
-use faer::linalg::evd::{self, ComputeEigenvectors, tridiag};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{self, ComputeEigenvectors};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
@@ -38,36 +37,30 @@ impl fmt::Display for NotSpd {
 
 impl std::error::Error for NotSpd {}
 
-/// Scratch for the decompositions of n x n symmetric matrices.
+/// Scratch for the eigendecompositions of n x n symmetric matrices.
 pub struct Symmetric {
     n: usize,
     values: Vec<f64>,
     vectors: Vec<f64>,
     product: Vec<f64>,
-    householder: Vec<f64>,
-    beside: Vec<f64>,
     scratch: MemBuffer,
 }
 
 impl Symmetric {
     /// Room for matrices of `n` x `n`, `n` at least 1.
     pub fn new(n: usize) -> Self {
-        let eigen = evd::self_adjoint_evd_scratch::<f64>(
+        let scratch = evd::self_adjoint_evd_scratch::<f64>(
             n,
             ComputeEigenvectors::Yes,
             Par::Seq,
             Spec::default(),
         );
-        let tridiagonal = tridiag::tridiag_in_place_scratch::<f64>(n, Par::Seq, Spec::default());
-        let cholesky = llt::cholesky_in_place_scratch::<f64>(n, Par::Seq, Spec::default());
         Self {
             n,
             values: vec![0.0; n],
             vectors: vec![0.0; n * n],
             product: vec![0.0; n * n],
-            householder: vec![0.0; n - 1],
-            beside: vec![0.0; n - 1],
-            scratch: MemBuffer::new(StackReq::any_of(&[eigen, tridiagonal, cholesky])),
+            scratch: MemBuffer::new(scratch),
         }
     }
 
@@ -81,7 +74,7 @@ impl Symmetric {
         &self.values
     }
 
-    /// The eigenvectors found last by [`Self::eigen`]: vector j is at `j*n .. (j+1)*n`.
+    /// The eigenvectors found last: vector j is at `j*n .. (j+1)*n`.
     pub fn vectors(&self) -> &[f64] {
         &self.vectors
     }
@@ -101,31 +94,7 @@ impl Symmetric {
         .map_err(|_| NotSpd::NotFinite)
     }
 
-    /// Eigenvalues of the symmetric matrix `a`; the vectors found earlier stay.
-    pub fn eigenvalues(&mut self, a: &[f64]) -> Result<&[f64], NotSpd> {
-        finite(a)?;
-        let n = self.n;
-        self.product.copy_from_slice(a);
-        tridiag::tridiag_in_place(
-            square_mut(&mut self.product, n),
-            MatMut::from_column_major_slice_mut(&mut self.householder, 1, n - 1),
-            Par::Seq,
-            MemStack::new(&mut self.scratch),
-            Spec::default(),
-        );
-        for i in 0..n {
-            self.values[i] = self.product[i * n + i];
-            if i + 1 < n {
-                self.beside[i] = self.product[i * n + i + 1].powi(2);
-            }
-        }
-        match tridiagonal::eigenvalues(&mut self.values, &mut self.beside) {
-            true => Ok(&self.values),
-            false => Err(NotSpd::NotFinite),
-        }
-    }
-
-    /// V diag(f(values)) V^T of the decomposition found last by [`Self::eigen`]. Symmetric.
+    /// V diag(f(values)) V^T of the decomposition found last. Symmetric.
     pub fn rebuild(&mut self, f: impl Fn(f64) -> f64, out: &mut [f64]) {
         let n = self.n;
         for (j, &value) in self.values.iter().enumerate() {
@@ -135,121 +104,32 @@ impl Symmetric {
                 *p = scale * v;
             }
         }
-        lower_product(&self.product, &self.vectors, out, n);
+        outer(&self.product, &self.vectors, out, n);
     }
-
-    /// The lower triangular L with L L^T = `a`, stored column by column; above the diagonal `l`
-    /// holds no meaning.
-    ///
-    /// A pivot divided by its diagonal entry is the share of a row that the rows before it do not
-    /// explain, whatever their scales. Where that share is no more than rounding, n * epsilon, the
-    /// rows are linearly dependent and the matrix is refused.
-    pub fn cholesky(&mut self, a: &[f64], l: &mut [f64]) -> Result<(), NotSpd> {
-        finite(a)?;
-        let n = self.n;
-        l.copy_from_slice(a);
-        llt::cholesky_in_place(
-            square_mut(l, n),
-            Default::default(),
-            Par::Seq,
-            MemStack::new(&mut self.scratch),
-            Spec::default(),
-        )
-        .map_err(|_| NotSpd::NotPositive)?;
-        for i in 0..n {
-            let (pivot, diagonal) = (l[i * n + i].powi(2), a[i * n + i]);
-            if pivot.is_nan() || pivot <= self.rounding() * diagonal {
-                return Err(NotSpd::NotPositive);
-            }
-        }
-        Ok(())
-    }
-
-    /// The inverse of the lower triangular `l`, both stored column by column; zero above the
-    /// diagonal.
-    pub fn invert_lower(&self, l: &[f64], out: &mut [f64]) {
-        out.fill(0.0);
-        invert_lower_triangular(square_mut(out, self.n), square(l, self.n), Par::Seq);
-    }
-
-    /// W A W^T for A = L L^T given by its lower factor `l`, with `w` any matrix; both are stored
-    /// column by column. Symmetric, and positive semi-definite by construction.
-    pub fn congruence(&mut self, w: &[f64], shape: Shape, l: &[f64], out: &mut [f64]) {
-        let n = self.n;
-        let (w_structure, product_structure) = match shape {
-            Shape::Full => (BlockStructure::Rectangular, BlockStructure::Rectangular),
-            Shape::Lower => (BlockStructure::TriangularLower, BlockStructure::TriangularLower),
-        };
-        triangular::matmul(
-            square_mut(&mut self.product, n),
-            product_structure,
-            Accum::Replace,
-            square(w, n),
-            w_structure,
-            square(l, n),
-            BlockStructure::TriangularLower,
-            1.0,
-            Par::Seq,
-        );
-        triangular::matmul(
-            square_mut(out, n),
-            BlockStructure::TriangularLower,
-            Accum::Replace,
-            square(&self.product, n),
-            product_structure,
-            square(&self.product, n).transpose(),
-            product_structure.transpose(),
-            1.0,
-            Par::Seq,
-        );
-        mirror(out, n);
-    }
-
-    /// A B A for symmetric `a` and `b`.
-    pub fn sandwich(&mut self, a: &[f64], b: &[f64], out: &mut [f64]) {
-        let n = self.n;
-        faer::linalg::matmul::matmul(
-            square_mut(&mut self.product, n),
-            Accum::Replace,
-            square(a, n),
-            square(b, n),
-            1.0,
-            Par::Seq,
-        );
-        lower_product(&self.product, a, out, n);
-    }
-
-    /// What rounding alone makes of a zero, relative to the largest number involved.
-    pub fn rounding(&self) -> f64 {
-        self.n as f64 * f64::EPSILON
-    }
-}
-
-/// What is known about a matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Nothing.
-    Full,
-    /// Only the part on and below the diagonal counts.
-    Lower,
 }
 
 /// Refuses NaN, infinities and numbers whose squares might overflow: on what comes of them the
 /// iterations would run very long.
 pub(super) fn finite(a: &[f64]) -> Result<(), NotSpd> {
-    if a.iter().all(|v| v.abs() < LARGEST) { Ok(()) } else { Err(NotSpd::NotFinite) }
+    // Eight at a time without leaving early, which vector instructions can do.
+    let mut chunks = a.chunks_exact(8);
+    let good = |v: &[f64]| v.iter().fold(true, |all, v| all & (v.abs() < LARGEST));
+    if chunks.all(good) && good(chunks.remainder()) { Ok(()) } else { Err(NotSpd::NotFinite) }
 }
 
-fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {
-    MatRef::from_column_major_slice(a, n, n)
+/// What rounding alone makes of a zero in n x n matrices, relative to the largest number involved.
+pub(super) fn rounding(n: usize) -> f64 {
+    n as f64 * f64::EPSILON
 }
 
-fn square_mut(a: &mut [f64], n: usize) -> MatMut<'_, f64> {
-    MatMut::from_column_major_slice_mut(a, n, n)
+/// A B.
+pub fn product(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
+    let (a, b) = (square(a, n), square(b, n));
+    faer::linalg::matmul::matmul(square_mut(out, n), Accum::Replace, a, b, 1.0, Par::Seq);
 }
 
 /// A B^T, known to be symmetric: one half is computed, the other copied.
-fn lower_product(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
+pub fn outer(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
     triangular::matmul(
         square_mut(out, n),
         BlockStructure::TriangularLower,
@@ -261,16 +141,52 @@ fn lower_product(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
         1.0,
         Par::Seq,
     );
-    mirror(out, n);
-}
-
-/// Copies the part below the diagonal to the part above.
-fn mirror(a: &mut [f64], n: usize) {
     for j in 0..n {
         for i in j + 1..n {
-            a[i * n + j] = a[j * n + i];
+            out[i * n + j] = out[j * n + i];
         }
     }
+}
+
+/// The inverse of the lower triangular `l`.
+pub fn invert_lower(l: &Padded) -> Padded {
+    let (n, stride) = (l.n(), l.stride());
+    let mut inverse = Padded::new(n);
+    invert_lower_triangular(
+        MatMut::from_column_major_slice_with_stride_mut(inverse.data_mut(), n, n, stride),
+        view(l),
+        Par::Seq,
+    );
+    inverse
+}
+
+/// The orthogonal factor U V^T of `a` = U S V^T, the rotation nearest to it, column by column.
+pub fn rotation(a: &Padded) -> Result<Vec<f64>, NotSpd> {
+    let n = a.n();
+    let svd = view(a).thin_svd().map_err(|_| NotSpd::NotFinite)?;
+    let mut out = vec![0.0; n * n];
+    let (u, vt) = (svd.U(), svd.V().transpose());
+    faer::linalg::matmul::matmul(square_mut(&mut out, n), Accum::Replace, u, vt, 1.0, Par::Seq);
+    Ok(out)
+}
+
+/// U^T A U for a symmetric `a`.
+pub fn rotated(u: &[f64], a: &[f64], n: usize) -> Vec<f64> {
+    let u = square(u, n);
+    let rotated = u.transpose() * square(a, n) * u;
+    (0..n * n).map(|e| rotated[(e % n, e / n)]).collect()
+}
+
+fn view(a: &Padded) -> MatRef<'_, f64> {
+    MatRef::from_column_major_slice_with_stride(a.data(), a.n(), a.n(), a.stride())
+}
+
+fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {
+    MatRef::from_column_major_slice(a, n, n)
+}
+
+fn square_mut(a: &mut [f64], n: usize) -> MatMut<'_, f64> {
+    MatMut::from_column_major_slice_mut(a, n, n)
 }
 
 #[cfg(test)]
@@ -289,12 +205,10 @@ mod tests {
     fn eigen_rebuilds_the_matrix() {
         let mut work = Symmetric::new(3);
         work.eigen(&A).unwrap();
-        let values = work.values().to_vec();
-        assert!(values.is_sorted());
+        assert!(work.values().is_sorted());
         let mut out = [0.0; 9];
         work.rebuild(|v| v, &mut out);
         close(&out, &A);
-        close(work.eigenvalues(&A).unwrap(), &values);
     }
 
     #[test]
@@ -304,44 +218,36 @@ mod tests {
         work.eigen(&[4.0]).unwrap();
         work.rebuild(f64::sqrt, &mut out);
         close(&out, &[2.0]);
-        work.cholesky(&[9.0], &mut out).unwrap();
-        close(&out, &[3.0]);
     }
 
     #[test]
-    fn whitening_by_the_own_factor_gives_the_identity() {
-        let mut work = Symmetric::new(3);
-        let (mut l, mut g, mut out) = ([0.0; 9], [0.0; 9], [0.0; 9]);
-        work.cholesky(&A, &mut l).unwrap();
-        work.invert_lower(&l, &mut g);
-        for shape in [Shape::Lower, Shape::Full] {
-            work.congruence(&g, shape, &l, &mut out);
-            close(&out, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
-        }
+    fn products_by_hand() {
+        let (a, mut out) = ([0.0, 2.0, 2.0, 0.0], [0.0; 4]);
+        product(&a, &[1.0, 5.0, 5.0, 3.0], &mut out, 2);
+        close(&out, &[10.0, 2.0, 6.0, 10.0]);
+        outer(&a, &a, &mut out, 2);
+        close(&out, &[4.0, 0.0, 0.0, 4.0]);
+        let l = Padded::from_columns(2, &[2.0, 1.0, 0.0, 4.0]);
+        let inverse = invert_lower(&l);
+        close(&inverse.column(0)[..2], &[0.5, -0.125]);
+        close(&inverse.column(1)[..2], &[0.0, 0.25]);
     }
 
     #[test]
-    fn sandwich_by_hand() {
-        let mut out = [0.0; 4];
-        Symmetric::new(2).sandwich(&[0.0, 2.0, 2.0, 0.0], &[1.0, 5.0, 5.0, 3.0], &mut out);
-        close(&out, &[12.0, 20.0, 20.0, 4.0]);
+    fn a_rotation_times_a_stretch_is_taken_apart() {
+        let (c, s) = (0.6, 0.8);
+        let stretched = Padded::from_columns(2, &[c * 3.0, s * 3.0, -s * 0.1, c * 0.1]);
+        let u = rotation(&stretched).unwrap();
+        close(&u, &[c, s, -s, c]);
+        close(&rotated(&u, &[1.0, 0.0, 0.0, 1.0], 2), &[1.0, 0.0, 0.0, 1.0]);
+        close(&rotated(&u, &[1.0, 0.0, 0.0, 0.0], 2), &[c * c, -c * s, -c * s, s * s]);
     }
 
     #[test]
     fn bad_matrices_are_refused() {
         let mut work = Symmetric::new(2);
-        let mut l = [0.0; 4];
-        for (a, why) in [
-            ([1.0, 0.0, 0.0, f64::NAN], NotSpd::NotFinite),
-            ([1.0, 0.0, 0.0, -1.0], NotSpd::NotPositive),
-            ([0.0; 4], NotSpd::NotPositive),
-            ([1.0, 1.0, 1.0, 1.0], NotSpd::NotPositive),
-            ([1.0, 1.0 - 1e-16, 1.0 - 1e-16, 1.0], NotSpd::NotPositive),
-        ] {
-            assert_eq!(work.cholesky(&a, &mut l), Err(why), "{a:?}");
-        }
         assert_eq!(work.eigen(&[f64::INFINITY; 4]), Err(NotSpd::NotFinite));
-        assert_eq!(work.eigenvalues(&[1e300; 4]), Err(NotSpd::NotFinite));
-        assert_eq!(work.cholesky(&[1e-12, 0.0, 0.0, 1e12], &mut l), Ok(()));
+        assert_eq!(work.eigen(&[f64::NAN; 4]), Err(NotSpd::NotFinite));
+        assert_eq!(work.eigen(&[1e300; 4]), Err(NotSpd::NotFinite));
     }
 }

@@ -76,16 +76,29 @@ impl Logistic {
 
     /// The probability of each class for the features `x`. Allocates nothing.
     pub fn probabilities(&self, x: &[f64], out: &mut [f64]) {
-        let rows = self.coef.chunks_exact(x.len()).zip(&self.intercept);
-        if self.intercept.len() == 1 {
-            for (row, b) in rows {
-                binary(dot(row, x) + b, out);
-            }
-        } else {
-            for ((row, b), o) in rows.zip(out.iter_mut()) {
-                *o = dot(row, x) + b;
-            }
-            softmax(out);
+        // The products are put where the probabilities will be; there are as many or fewer.
+        for (row, o) in self.coef.chunks_exact(x.len()).zip(out.iter_mut()) {
+            *o = dot(row, x);
+        }
+        self.link(out);
+    }
+
+    /// The same for features of which the products with the rows of `coef` are known.
+    pub fn probabilities_of_products(&self, products: &[f64], out: &mut [f64]) {
+        for (o, product) in out.iter_mut().zip(products) {
+            *o = *product;
+        }
+        self.link(out);
+    }
+
+    /// Turns products into probabilities.
+    fn link(&self, out: &mut [f64]) {
+        for (o, b) in out.iter_mut().zip(&self.intercept) {
+            *o += b;
+        }
+        match self.intercept.len() {
+            1 => binary(out[0], out),
+            _ => softmax(out),
         }
     }
 }

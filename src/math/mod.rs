@@ -2,12 +2,16 @@
 
 pub mod covariance;
 pub mod filter_design;
+pub mod householder;
 pub mod linalg;
 pub mod logistic;
 pub mod montage;
+pub mod padded;
+mod shrinkage;
 pub mod simd;
 pub mod simulator;
 pub mod sliding;
 pub mod sos;
 pub mod spd;
+pub mod triangular;
 pub mod tridiagonal;

@@ -29,6 +29,10 @@ pub trait Simd: Copy {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a b`.
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`.
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The smaller of `a` and `b`, lane by lane; where one is not a number, either.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a b + c`, rounded once where operations are fused.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// `c - a b`, rounded once where operations are fused.
@@ -119,6 +123,12 @@ impl Cpu {
     }
 }
 
+impl std::fmt::Display for Cpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
 /// One number at a time.
 #[derive(Clone, Copy)]
 struct Plain;
@@ -153,6 +163,14 @@ impl Simd for Plain {
         a * b
     }
     #[inline(always)]
+    fn div(self, a: f64, b: f64) -> f64 {
+        a / b
+    }
+    #[inline(always)]
+    fn min(self, a: f64, b: f64) -> f64 {
+        a.min(b)
+    }
+    #[inline(always)]
     fn mul_add(self, a: f64, b: f64, c: f64) -> f64 {
         a * b + c
     }
@@ -169,6 +187,7 @@ macro_rules! simd {
     (
         $name:ident: $vector:ty, $lanes:literal lanes, $registers:literal registers,
         $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
+        $div:ident, $min:ident,
         |$a:ident, $b:ident, $c:ident| $mul_add:expr, $sub_mul:expr
     ) => {
         impl Simd for $name {
@@ -207,6 +226,16 @@ macro_rules! simd {
             fn mul(self, a: $vector, b: $vector) -> $vector {
                 // SAFETY: `self` exists only where the instructions do.
                 unsafe { $mul(a, b) }
+            }
+            #[inline(always)]
+            fn div(self, a: $vector, b: $vector) -> $vector {
+                // SAFETY: `self` exists only where the instructions do.
+                unsafe { $div(a, b) }
+            }
+            #[inline(always)]
+            fn min(self, a: $vector, b: $vector) -> $vector {
+                // SAFETY: `self` exists only where the instructions do.
+                unsafe { $min(a, b) }
             }
             #[inline(always)]
             fn mul_add(self, $a: $vector, $b: $vector, $c: $vector) -> $vector {
@@ -260,18 +289,19 @@ mod x86 {
     simd!(
         Sse2: __m128d, 2 lanes, 16 registers,
         _mm_set1_pd, _mm_loadu_pd, _mm_storeu_pd, _mm_add_pd, _mm_sub_pd, _mm_mul_pd,
+        _mm_div_pd, _mm_min_pd,
         |a, b, c| _mm_add_pd(_mm_mul_pd(a, b), c), _mm_sub_pd(c, _mm_mul_pd(a, b))
     );
     simd!(
         Avx512: __m512d, 8 lanes, 32 registers,
         _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_sub_pd,
-        _mm512_mul_pd,
+        _mm512_mul_pd, _mm512_div_pd, _mm512_min_pd,
         |a, b, c| _mm512_fmadd_pd(a, b, c), _mm512_fnmadd_pd(a, b, c)
     );
     simd!(
         Avx2: __m256d, 4 lanes, 16 registers,
         _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_sub_pd,
-        _mm256_mul_pd,
+        _mm256_mul_pd, _mm256_div_pd, _mm256_min_pd,
         |a, b, c| _mm256_fmadd_pd(a, b, c), _mm256_fnmadd_pd(a, b, c)
     );
 }
@@ -288,6 +318,7 @@ mod neon {
     simd!(
         Neon: float64x2_t, 2 lanes, 32 registers,
         vdupq_n_f64, vld1q_f64, vst1q_f64, vaddq_f64, vsubq_f64, vmulq_f64,
+        vdivq_f64, vminq_f64,
         |a, b, c| vfmaq_f64(c, a, b), vfmsq_f64(c, a, b)
     );
 }
@@ -296,15 +327,15 @@ mod neon {
 mod tests {
     use super::*;
 
-    /// `c + a b`, `c - a b` and `2 (a + b) - c` of every number.
-    struct Formulas<'a>([&'a [f64]; 3], [&'a mut [f64]; 3]);
+    /// `c + a b`, `c - a b`, `2 (a + b) - c` and the smaller of `a` and `b / 3` of every number.
+    struct Formulas<'a>([&'a [f64]; 3], [&'a mut [f64]; 4]);
 
     impl Work for Formulas<'_> {
         type Output = usize;
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> usize {
-            let ([a, b, c], [plus, minus, third]) = (self.0, self.1);
+            let ([a, b, c], [plus, minus, third, fourth]) = (self.0, self.1);
             for i in (0..a.len()).step_by(S::LANES) {
                 let [a, b, c] = [a, b, c].map(|x| simd.load(&x[i..]));
                 simd.store(simd.mul_add(a, b, c), &mut plus[i..]);
@@ -312,6 +343,8 @@ mod tests {
                 let two = simd.splat(2.0);
                 let sum = simd.mul(two, simd.add(a, b));
                 simd.store(simd.sub(sum, c), &mut third[i..]);
+                let third_of_b = simd.div(b, simd.splat(3.0));
+                simd.store(simd.min(a, third_of_b), &mut fourth[i..]);
             }
             S::LANES
         }
@@ -323,9 +356,8 @@ mod tests {
         let b: Vec<f64> = a.iter().rev().map(|x| 3.0 * x).collect();
         let c: Vec<f64> = a.iter().map(|x| -3.0 * x).collect();
         for cpu in Cpu::all() {
-            let mut out = [[0.0; 16]; 3];
-            let [plus, minus, third] = &mut out;
-            let lanes = cpu.run(Formulas([&a, &b, &c], [plus, minus, third]));
+            let mut out = [[0.0; 16]; 4];
+            let lanes = cpu.run(Formulas([&a, &b, &c], out.each_mut().map(|x| &mut x[..])));
             assert!(lanes > 1 || cpu == Cpu::PLAIN);
             for i in 0..16 {
                 let want = |sign: f64| match cpu.is_fused() {
@@ -333,7 +365,8 @@ mod tests {
                     false => sign * a[i] * b[i] + c[i],
                 };
                 let got = out.map(|x| x[i]);
-                assert_eq!(got, [want(1.0), want(-1.0), 2.0 * (a[i] + b[i]) - c[i]], "{cpu:?} {i}");
+                let plain = [2.0 * (a[i] + b[i]) - c[i], a[i].min(b[i] / 3.0)];
+                assert_eq!(got, [want(1.0), want(-1.0), plain[0], plain[1]], "{cpu:?} {i}");
             }
         }
         assert_eq!(Cpu::all().next(), Some(Cpu::best()));

@@ -61,7 +61,7 @@ pub struct Cascade {
     /// Rows since the last tile was complete.
     row: usize,
     finite: bool,
-    /// A tile of the channels that do not fill a vector.
+    /// Room for a tile of the channels that do not fill a strip.
     rest: Vec<f64>,
 }
 

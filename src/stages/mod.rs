@@ -63,6 +63,28 @@ pub trait Stage: Send {
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         None
     }
+
+    /// **Control.** The linear map that the stage begins with, if the stage before may take it over.
+    fn linear(&mut self) -> Option<&mut dyn Linear> {
+        None
+    }
+
+    /// **Control.** Sends, until it is prepared again, not its vectors but their products with each of
+    /// the rows of `weights`, if that is less work. False if it goes on as before.
+    fn absorb(&mut self, _weights: &[f64]) -> bool {
+        false
+    }
+}
+
+/// A stage that begins with products of the incoming vector with rows of weights. Where nothing else
+/// sees the vector, the stage before may be able to find the products without it ([`Stage::absorb`]).
+/// All on the control plane.
+pub trait Linear {
+    /// The rows of weights, one after the other.
+    fn weights(&self) -> &[f64];
+
+    /// From now on, until the stage is prepared again, the products come in place of the vector.
+    fn hand_over(&mut self);
 }
 
 /// What a stage does with windows that come a step at a time.

@@ -3,16 +3,77 @@
 //! replaced.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+use crate::lab::until;
 use saltatory::clock;
 use saltatory::config::{self, Config};
+use saltatory::control::run::{Options, Report, Session};
+use saltatory::control::stop::Stop;
+use saltatory::engine::balance::faults;
 use saltatory::error::Result;
 use saltatory::frame::{Channel, Flags, Frame, Payload, Span, Spec};
-use saltatory::ledger::Counters;
+use saltatory::ledger::{Counters, Page};
 use saltatory::sinks::{Delivery, RunFacts, Sink};
 use saltatory::sources::{Read, Source};
 use saltatory::stages::{Emit, Fault, Stage};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
+
+/// A run under test that is fed by hand.
+pub struct Bench {
+    pub session: Session,
+    feed: Feed,
+    pub fed: u64,
+}
+
+impl Bench {
+    /// Runs `config` with a source of `spec` in the place of its first one.
+    pub fn start(mut config: Config, spec: Spec) -> Self {
+        let (source, feed) = fed(spec);
+        config.sources[0].unit = source;
+        let options = Options { keep_decisions: true, ..Options::default() };
+        let session = Session::start(config, &options, &Stop::default()).unwrap();
+        Self { session, feed, fed: 0 }
+    }
+
+    /// Sends `n` more samples at once.
+    pub fn feed(&mut self, n: u64) {
+        self.feed.0.send(n).unwrap();
+        self.fed += n;
+    }
+
+    /// The page of `id` as it stands.
+    pub fn page(&self, id: &str) -> Page {
+        self.session.running.facts().ledger.page_of(id).page()
+    }
+
+    pub fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        // Most often it is a matter of microseconds.
+        let soon = |_| {
+            done(self) || {
+                std::thread::sleep(Duration::from_micros(100));
+                false
+            }
+        };
+        if !(0..50).any(soon) {
+            until(what, || done(self));
+        }
+    }
+
+    /// Ends the run when everything has come in. The counts must add up, whatever became of it.
+    pub fn end(self) -> (Report, Result<()>) {
+        self.until("the samples", |b| b.page("eeg").taken_in == b.fed);
+        let fed = self.fed;
+        let (report, result) = self.session.finish();
+        assert_eq!(faults(&report.balance), [""; 0]);
+        assert_eq!(page(&report, "eeg").indices, fed);
+        (report, result)
+    }
+}
+
+/// The page of `id` at the end.
+pub fn page<'a>(report: &'a Report, id: &str) -> &'a Page {
+    report.ledger.iter().find(|p| p.place == id).unwrap()
+}
 
 /// Loads a config from `text`; the place of its file does not matter.
 pub fn load(text: &str) -> Config {
@@ -29,7 +90,7 @@ pub fn samples(channels: usize, rate_hz: f64) -> Spec {
 }
 
 /// A live source that sends what it is told to.
-pub struct Fed {
+struct Fed {
     spec: Spec,
     told: mpsc::Receiver<u64>,
     /// Samples still to send before it listens again, and the index of the next one.
@@ -37,18 +98,11 @@ pub struct Fed {
     next: u64,
 }
 
-/// Tells a [`Fed`] source what to send; it ends when this is dropped.
-pub struct Feed(mpsc::Sender<u64>);
+/// Tells a [`Fed`] source how many samples to send, in blocks as long as they may be; it ends when this is
+/// dropped.
+struct Feed(mpsc::Sender<u64>);
 
-impl Feed {
-    /// Sends the next `n` samples at once, in blocks as long as the source's may be.
-    pub fn send(&self, n: u64) {
-        self.0.send(n).unwrap();
-    }
-}
-
-/// A source of `spec` and what it listens to.
-pub fn fed(spec: Spec) -> (Box<dyn Source>, Feed) {
+fn fed(spec: Spec) -> (Box<dyn Source>, Feed) {
     let (tell, told) = mpsc::channel();
     (Box::new(Fed { spec, told, due: 0, next: 0 }), Feed(tell))
 }
@@ -81,7 +135,7 @@ impl Source for Fed {
 
 /// A live source of noise at the pace of life: the same second over and over, so that making it costs
 /// nothing.
-pub struct Paced {
+struct Paced {
     spec: Spec,
     second: Vec<f64>,
     next: u64,
@@ -148,7 +202,7 @@ impl Gate {
 pub type Work = Box<dyn FnMut(&Frame) + Send>;
 
 /// A stage that passes on what it gets, after `work`.
-pub struct Pass {
+struct Pass {
     work: Work,
     out: Frame,
 }
@@ -174,7 +228,7 @@ impl Stage for Pass {
 }
 
 /// A decoder that decides for one of two classes by the mean of what it gets, after `work`.
-pub struct Decide {
+struct Decide {
     work: Work,
     out: Frame,
 }

@@ -6,17 +6,18 @@
 //! figures of one run on one machine, as ratios.
 
 mod latency;
-mod noise;
 mod pipeline;
 mod ring;
 mod stages;
 mod watch;
 
 pub use latency::peer;
-pub use noise::fit_on_noise;
 pub use watch::{Pace, Watch};
 
+use super::loopback::{self, Group};
+use super::machine::Machine;
 use crate::error::{Error, Result};
+use crate::latency::Summary;
 use console::style;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -35,12 +36,14 @@ pub enum Suite {
 }
 
 /// How to measure.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The suites; all of them when empty.
     pub suites: Vec<Suite>,
-    /// Seconds for each case of `ring` and `stages`; the other suites take 20 times as long.
+    /// Seconds for each case of `ring` and `stages`; the other suites take [`Options::long_s`].
     pub seconds: f64,
+    /// Only the cases of `ring` and `stages` whose name holds this.
+    pub only: Option<String>,
     /// Configs for `pipeline`; those for scale when empty.
     pub configs: Vec<PathBuf>,
     /// Overrides for `latency` and `pipeline`.
@@ -75,47 +78,117 @@ pub struct Record {
     pub more: serde_json::Map<String, serde_json::Value>,
 }
 
+/// What `--save` writes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Saved {
+    machine: Machine,
+    /// Seconds since 1970.
+    when: u64,
+    results: Vec<Record>,
+}
+
+impl Options {
+    /// Whether `suite` is wanted.
+    fn wants(&self, suite: Suite) -> bool {
+        self.suites.is_empty() || self.suites.contains(&suite)
+    }
+
+    /// Whether the case `name` is wanted.
+    fn wants_case(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|text| name.contains(text))
+    }
+
+    /// Seconds for a whole engine at work.
+    fn long_s(&self) -> f64 {
+        20.0 * self.seconds
+    }
+}
+
+impl Record {
+    /// A histogram's figures under a name.
+    fn of(name: impl Into<String>, shape: impl Into<String>, times: &Summary) -> Self {
+        let Summary { n, p50_us, p99_us, p999_us, max_us } = *times;
+        let (name, shape, more) = (name.into(), shape.into(), serde_json::Map::new());
+        Self { name, shape, n, p50_us, p99_us, p999_us, max_us, more }
+    }
+
+    /// The same, and what else there is to say.
+    fn with(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.more.insert(key.into(), value.into());
+        self
+    }
+}
+
 /// Runs the suites and shows what came out.
 pub fn bench(options: &Options) -> Result<()> {
     let baseline = options.baseline.as_deref().map(read).transpose()?;
-    if latency::needs_loopback(options) {
-        return latency::on_loopback();
+    if options.wants(Suite::Latency) && !loopback::is_set() {
+        return on_loopback();
     }
-    let wanted = |s: Suite| options.suites.is_empty() || options.suites.contains(&s);
-    eprintln!("{}", machine());
-    let mut records = Vec::new();
-    if wanted(Suite::Ring) {
-        records.extend(ring::run(options)?);
+    let machine = Machine::this();
+    eprintln!("{machine}");
+    if baseline.as_ref().and_then(|b| b.machine.as_ref()).is_some_and(|m| !m.is_like(&machine)) {
+        eprintln!("the baseline was measured on another machine; ratios to it mean little");
     }
-    if wanted(Suite::Stages) {
-        records.extend(stages::run(options)?);
+    let mut results = Vec::new();
+    if options.wants(Suite::Ring) {
+        results.extend(ring::run(options));
     }
-    if wanted(Suite::Pipeline) {
-        records.extend(pipeline::run(options)?);
+    if options.wants(Suite::Stages) {
+        results.extend(stages::run(options)?);
     }
-    if wanted(Suite::Latency) {
-        records.extend(latency::run(options)?);
+    if options.wants(Suite::Pipeline) {
+        results.extend(pipeline::run(options)?);
+    }
+    if options.wants(Suite::Latency) {
+        results.extend(latency::run(options)?);
     }
     if let Some(path) = &options.save {
-        let text = serde_json::to_string_pretty(&records).map_err(|e| cannot(path, &e))?;
-        std::fs::write(path, text).map_err(|e| cannot(path, &e))?;
+        save(path, &machine, &results)?;
     }
     match options.json {
-        true => super::print_json(&records),
-        false => super::print(&table(&records, baseline.as_deref())),
+        true => super::print_json(&results),
+        false => super::print(&table(&results, baseline.as_ref().map(|b| b.results.as_slice()))),
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Record>> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::input(format!("{}: cannot be read: {e}", path.display())))?;
-    serde_json::from_str(&text).map_err(|e| {
-        Error::input(format!("{}: is not what `bench --save` writes: {e}", path.display()))
-    })
+/// Runs this very command again with LSL kept on this machine, which liblsl learns from its environment.
+fn on_loopback() -> Result<()> {
+    let group = Group::new()?;
+    let ended = group.command()?.args(std::env::args_os().skip(1)).status();
+    match ended.map(|status| status.code()) {
+        Ok(Some(0)) => Ok(()),
+        Ok(Some(2)) => Err(Error::config("nothing was measured; the reason is above")),
+        _ => Err(Error::run("the measurement failed; the reason is above")),
+    }
 }
 
-fn cannot(path: &Path, e: &dyn std::fmt::Display) -> Error {
-    Error::run(format!("{}: cannot write: {e}", path.display()))
+fn save(path: &Path, machine: &Machine, results: &[Record]) -> Result<()> {
+    let cannot =
+        |e: &dyn std::fmt::Display| Error::run(format!("{}: cannot write: {e}", path.display()));
+    let when = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    let saved = Saved { machine: machine.clone(), when, results: results.to_vec() };
+    let text = serde_json::to_string_pretty(&saved).map_err(|e| cannot(&e))?;
+    std::fs::write(path, text + "\n").map_err(|e| cannot(&e))
+}
+
+/// Figures of an earlier run.
+struct Baseline {
+    machine: Option<Machine>,
+    results: Vec<Record>,
+}
+
+/// Reads what `--save` wrote, or what `--json` printed.
+fn read(path: &Path) -> Result<Baseline> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::input(format!("{}: cannot be read: {e}", path.display())))?;
+    if let Ok(results) = serde_json::from_str(&text) {
+        return Ok(Baseline { machine: None, results });
+    }
+    let Saved { machine, results, .. } = serde_json::from_str(&text).map_err(|e| {
+        Error::input(format!("{}: is not what `bench --save` writes: {e}", path.display()))
+    })?;
+    Ok(Baseline { machine: Some(machine), results })
 }
 
 /// The figures as a table, with ratios to those of an earlier run.
@@ -163,27 +236,6 @@ fn time(us: f64) -> String {
         us if us.abs() < 1e6 => format!("{:.2} ms", us / 1e3),
         us => format!("{:.2} s", us / 1e6),
     }
-}
-
-/// This machine in one line.
-pub fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let info = read("/proc/cpuinfo");
-    let cpu = info.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or(": unknown CPU");
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-    let governor = match governor.trim() {
-        "" => "no frequency governor".to_owned(),
-        name => format!("governor {name}"),
-    };
-    format!(
-        "saltatory {} on {}, {cores} cores, {} {}, {governor}",
-        env!("CARGO_PKG_VERSION"),
-        cpu.trim_start_matches([':', ' ', '\t']),
-        std::env::consts::OS,
-        kernel.trim()
-    )
 }
 
 #[cfg(test)]

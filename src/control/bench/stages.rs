@@ -1,52 +1,71 @@
 //! What single stages cost: every kind in the lists with its example settings, and the cases that stand
 //! beside those of SciPy and pyRiemann, under names that say which.
 
-use super::noise::{fit_on_noise, frames};
 use super::{Options, Pace, Record, Watch};
 use crate::config::{self, Config};
 use crate::control::progress;
+use crate::control::trial::{fit_on_noise, frames};
 use crate::deadline::Health;
 use crate::engine::assembly::{self, Graph, REALTIME};
 use crate::engine::pipeline::Pipeline;
 use crate::error::Result;
-use crate::frame::{Channel, Frame, Payload, Spec};
+use crate::frame::{Channel, Frame, Payload, Span, Spec};
 use crate::ledger::Ledger;
-use crate::math::linalg::Symmetric;
 use crate::math::spd::Spd;
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{MatMut, MatRef, Par};
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Different frames that a case goes round.
 const ROUND: usize = 40;
+/// Seconds of samples until every window is full.
+const FILL_S: f64 = 3.0;
 
 /// A case: stages behind a source.
 struct Case {
     name: String,
     shape: String,
     source: Spec,
+    /// Whether there is a source of markers beside it.
+    cues: bool,
     /// The `[[stage]]` tables.
     stages: String,
 }
 
 pub fn run(options: &Options) -> Result<Vec<Record>> {
     let mut cases = beside_peers();
-    cases.extend(every_kind());
-    let bar = progress(cases.len() + SIZES.len() * 2 + 1, "stages");
+    cases.retain(|case| options.wants_case(&case.name));
+    cases.extend(every_kind(options));
+    let bare: Vec<Bare> = bare().into_iter().filter(|b| options.wants_case(b.name)).collect();
+    let bar = progress(2 * (cases.len() + bare.len()), "stages");
     let mut records = Vec::new();
     for case in &cases {
         for pace in [Pace::Hot, Pace::Paced] {
             records.push(measure(case, pace, options)?);
+            bar.inc(1);
         }
-        bar.inc(1);
     }
-    for n in SIZES {
-        records.push(eigen(n, options));
-        records.push(distance(n, options));
-        bar.inc(2);
+    for case in bare {
+        for pace in [Pace::Hot, Pace::Paced] {
+            let watch = Watch::of(pace, options.seconds, || {}, (case.work)());
+            records.push(watch.record(named(case.name, pace), &case.shape));
+            bar.inc(1);
+        }
     }
-    records.push(mean(64, options));
     bar.finish_and_clear();
     Ok(records)
+}
+
+/// What a case is called at a pace, as the peers call theirs.
+fn named(name: &str, pace: Pace) -> String {
+    match pace {
+        Pace::Hot => name.to_owned(),
+        Pace::Paced => format!("{name}, one per 50 ms"),
+    }
 }
 
 const SIZES: [usize; 4] = [22, 64, 88, 256];
@@ -66,6 +85,7 @@ fn beside_peers() -> Vec<Case> {
         name: name.into(),
         shape,
         source,
+        cues: false,
         stages: stages.into(),
     };
     const FILTER: &str = "[[stage]]\nkind = \"bandpass\"\nlow_hz = 8.0\nhigh_hz = 30.0\norder = 4\n\
@@ -110,6 +130,11 @@ fn beside_peers() -> Vec<Case> {
             &window(2.0, &format!("{OAS}{TANGENT}{LOGISTIC}")),
         ),
     ];
+    for (channels, rows) in [(22, 500), (64, 400), (64, 2000), (306, 1250)] {
+        let shape = format!("{channels} ch x {rows}");
+        let window = Spec { payload: Payload::Window, ..samples(channels, 1e3, rows) };
+        cases.push(case("covariance (oas) of a whole window", shape, window, OAS));
+    }
     for n in SIZES {
         let shape = format!("1 of {n}x{n}");
         cases.push(case("tangent", shape.clone(), matrices(n), TANGENT));
@@ -120,120 +145,198 @@ fn beside_peers() -> Vec<Case> {
     cases
 }
 
-/// Every kind of stage that takes one input, with its example settings, on 64 channels at 1 kHz.
-fn every_kind() -> Vec<Case> {
+/// Every kind of stage with its example settings, on 64 channels at 1 kHz or what is made of them.
+fn every_kind(options: &Options) -> Vec<Case> {
+    let kinds = crate::stages::kinds().filter(|kind| options.wants_case(kind.name));
+    kinds.filter_map(|kind| suitable(kind.name, kind.example)).collect()
+}
+
+/// A case with the first kind of input that a stage takes.
+fn suitable(name: &str, example: &str) -> Option<Case> {
     let labels = ["Fz", "FC1", "FC2", "C3", "Cz", "C4", "Pz", "Oz"];
-    let named = |spec: Spec| Spec {
-        channels: (0..spec.cols)
-            .map(|i| Channel::named(labels.get(i).map_or(format!("E{i}"), |l| (*l).to_owned())))
-            .collect(),
-        ..spec
-    };
-    let window = Spec { payload: Payload::Window, rows: 2000, ..samples(64, 1e3, 50) };
+    let label = |i: usize| labels.get(i).map_or(format!("E{i}"), |l| (*l).to_owned());
+    let channels: Vec<Channel> = (0..64).map(|i| Channel::named(label(i))).collect();
+    let stream = Spec::samples(channels, 1e3, 50);
+    let window = Spec { payload: Payload::Window, rows: 2000, ..stream.clone() };
     let classes: Vec<String> = CLASSES.map(String::from).to_vec();
     let scores = Spec { payload: Payload::Scores, rows: 1, cols: 4, classes, ..matrices(4) };
     let vectors = Spec { payload: Payload::Vector, rows: 1, cols: 2080, ..matrices(64) };
-    let inputs = [named(samples(64, 1e3, 50)), named(window), matrices(64), vectors, scores];
-    let mut cases = Vec::new();
-    for kind in crate::stages::kinds() {
-        let stages = format!("[[stage]]\nkind = \"{}\"\n{}", kind.name, kind.example);
-        for source in &inputs {
-            let case = Case {
-                name: kind.name.into(),
-                shape: format!("{} x {}", source.rows, source.cols),
-                source: source.clone(),
-                stages: stages.clone(),
-            };
-            if build(&case).is_ok() {
-                cases.push(case);
-                break;
-            }
+    let case = |source: Spec, cues: bool| {
+        let from = if cues { "from = [\"eeg\", \"cues\"]\n" } else { "" };
+        Case {
+            name: name.to_owned(),
+            shape: format!("{} x {}", source.rows, source.cols),
+            source,
+            cues,
+            stages: format!("[[stage]]\nkind = \"{name}\"\n{from}{example}"),
         }
-    }
-    cases
+    };
+    let alone = [stream.clone(), window, matrices(64), vectors, scores].map(|s| case(s, false));
+    alone.into_iter().chain([case(stream, true)]).find(|case| Rig::new(case).is_ok())
 }
 
 const CLASSES: [&str; 4] = ["a", "b", "c", "d"];
+/// Frames from one marker to the next.
+const CUE_EVERY: u64 = 5;
 
-/// The pipeline of a case; stages that learn have learned from noise.
-fn build(case: &Case) -> Result<Pipeline> {
-    let text = format!("[[source]]\nkind = \"synthetic\"\n{}", case.stages);
-    let mut config = config::parse(Path::new("bench"), &text, &[])?;
-    let sources = [case.source.clone()];
-    fit_on_noise(&mut config, &sources, &CLASSES.map(String::from))?;
-    lane(&mut config, &sources)
+/// A case in place: its pipeline, and the frames that it is given.
+struct Rig {
+    pipeline: Pipeline,
+    given: Vec<Frame>,
+    frame: Frame,
+    rate_hz: f64,
+    next: u64,
+    /// The marker that comes now and then.
+    cue: Option<Frame>,
+}
+
+impl Rig {
+    /// Stages that learn have learned from noise. Windows are full.
+    fn new(case: &Case) -> Result<Self> {
+        const EEG: &str = "[[source]]\nkind = \"synthetic\"\nid = \"eeg\"\n";
+        const CUES: &str =
+            "[[source]]\nkind = \"synthetic\"\nid = \"cues\"\nstream = \"markers\"\n";
+        let cues = if case.cues { CUES } else { "" };
+        let text = format!("{EEG}{cues}{}", case.stages);
+        let mut config = config::parse(Path::new("bench"), &text, &[])?;
+        let mut sources = vec![case.source.clone()];
+        sources.extend(case.cues.then(Spec::markers));
+        fit_on_noise(&mut config, &sources, &CLASSES.map(String::from))?;
+        let texts = config.classes().map(|c| c.pairs()).unwrap_or_default();
+        let mut rig = Self {
+            given: frames(&case.source, ROUND, 5),
+            frame: case.source.frame(),
+            rate_hz: case.source.rate_hz.max(1.0),
+            next: 0,
+            cue: texts.first().and_then(|(_, texts)| texts.first()).map(|text| cue(text)),
+            pipeline: lane(&mut config, &sources)?,
+        };
+        if case.source.payload == Payload::Samples {
+            let frames = (FILL_S * case.source.rate_hz) as usize / case.source.rows.max(1);
+            for _ in 0..frames {
+                rig.make_ready();
+                rig.work();
+            }
+        }
+        Ok(rig)
+    }
+
+    /// Puts the next frame in its place, and sends a marker when it is time.
+    fn make_ready(&mut self) {
+        let (frame, rate_hz) = (&mut self.frame, self.rate_hz);
+        frame.copy_from(&self.given[self.next as usize % ROUND]);
+        let rows = frame.rows.max(1) as u64;
+        let (first, last) = (self.next * rows, (self.next + 1) * rows - 1);
+        let time_s = |index: u64| index as f64 / rate_hz;
+        let (first_s, last_s) = (time_s(first), time_s(last));
+        frame.span = Span { first, last, first_s, last_s, arrived_s: last_s };
+        if let Some(cue) = self.cue.as_mut().filter(|_| self.next.is_multiple_of(CUE_EVERY)) {
+            let index = self.next / CUE_EVERY;
+            cue.span =
+                Span { first: index, last: index, first_s, last_s: first_s, arrived_s: first_s };
+            self.pipeline.take(1, cue);
+        }
+        self.next += 1;
+    }
+
+    /// What is timed.
+    fn work(&mut self) {
+        self.pipeline.take(0, &mut self.frame);
+    }
+}
+
+/// A marker that says `text`.
+fn cue(text: &str) -> Frame {
+    let mut cue = Spec::markers().frame();
+    cue.text.push_str(text);
+    cue
 }
 
 /// The real-time lane's part of a config.
 fn lane(config: &mut Config, sources: &[Spec]) -> Result<Pipeline> {
     let stages = config.prepare(sources, None)?;
+    // As a run does it: nobody else sees what goes from one stage to the next.
+    config.fuse(&[]);
     let (ledger, health) = (Ledger::default(), Arc::new(Health::default()));
     let graph = Graph { sources, stages: &stages, ledger: &ledger, health: &health, offline: true };
     Ok(assembly::assemble(config, &graph, Vec::new())?.swap_remove(REALTIME).pipeline)
 }
 
-/// Times a case. Windows are full before the first call that counts.
+/// Times a case.
 fn measure(case: &Case, pace: Pace, options: &Options) -> Result<Record> {
-    let mut pipeline = build(case)?;
-    let given = frames(&case.source, ROUND, 5);
-    let rows = case.source.rows.max(1) as u64;
-    let mut next = 0_u64;
-    let mut turn = |frame: &mut Frame| {
-        frame.copy_from(&given[next as usize % ROUND]);
-        (frame.span.first, frame.span.last) = (next * rows, (next + 1) * rows - 1);
-        next += 1;
-    };
-    let mut frame = case.source.frame();
-    if case.source.payload == Payload::Samples {
-        for _ in 0..(2.0 * case.source.rate_hz / rows as f64) as usize {
-            turn(&mut frame);
-            pipeline.take(0, &mut frame);
-        }
+    let rig = RefCell::new(Rig::new(case)?);
+    let ready = || rig.borrow_mut().make_ready();
+    let watch = Watch::of(pace, options.seconds, ready, || rig.borrow_mut().work());
+    Ok(watch.record(named(&case.name, pace), &case.shape))
+}
+
+/// A piece of mathematics that is no stage.
+struct Bare {
+    name: &'static str,
+    shape: String,
+    /// Makes what is called again and again.
+    work: Box<dyn Fn() -> Box<dyn FnMut()>>,
+}
+
+fn bare() -> Vec<Bare> {
+    let mut cases = Vec::new();
+    for n in SIZES {
+        let shape = format!("{n}x{n}");
+        // What tangent vectors would cost at least if they needed one.
+        cases.push(Bare {
+            name: "bare eigendecomposition (faer)",
+            shape: shape.clone(),
+            work: Box::new(move || eigen(n)),
+        });
+        cases.push(Bare { name: "distance", shape, work: Box::new(move || distance(n)) });
     }
-    let frame = std::cell::RefCell::new(frame);
-    let watch = Watch::of(
-        pace,
-        options.seconds,
-        || turn(&mut frame.borrow_mut()),
-        || pipeline.take(0, &mut frame.borrow_mut()),
+    for (count, n) in [(100, 22), (100, 64), (100, 88), (20, 256)] {
+        let shape = format!("{count} of {n}x{n}");
+        cases.push(Bare { name: "mean", shape, work: Box::new(move || mean(count, n)) });
+    }
+    cases
+}
+
+/// Values and vectors, by faer itself, with its scratch made once.
+fn eigen(n: usize) -> Box<dyn FnMut()> {
+    let given = frames(&matrices(n), ROUND, 5);
+    let need = self_adjoint_evd_scratch::<f64>(
+        n,
+        ComputeEigenvectors::Yes,
+        Par::Seq,
+        faer::Spec::default(),
     );
-    let name = match pace {
-        Pace::Hot => case.name.clone(),
-        Pace::Paced => format!("{}, one per 50 ms", case.name),
-    };
-    Ok(watch.record(name, &case.shape))
-}
-
-/// The eigendecomposition as faer does it: what tangent vectors would cost at least if they needed one.
-fn eigen(n: usize, options: &Options) -> Record {
-    let given = frames(&matrices(n), ROUND, 5);
-    let mut work = Symmetric::new(n);
-    let mut i = 0;
-    let decompose = || {
+    let (mut scratch, mut i) = (MemBuffer::new(need), 0);
+    let (mut values, mut vectors) = (vec![0.0; n], vec![0.0; n * n]);
+    Box::new(move || {
         i += 1;
-        assert!(work.eigen(&given[i % ROUND].data).is_ok(), "the matrix is finite");
-    };
-    Watch::of(Pace::Hot, options.seconds, || {}, decompose)
-        .record("bare eigendecomposition (faer)", format!("{n}x{n}"))
+        let found = self_adjoint_evd(
+            MatRef::from_column_major_slice(&given[i % ROUND].data, n, n),
+            DiagMut::from_slice_mut(&mut values),
+            Some(MatMut::from_column_major_slice_mut(&mut vectors, n, n)),
+            Par::Seq,
+            MemStack::new(&mut scratch),
+            faer::Spec::default(),
+        );
+        assert!(found.is_ok(), "the matrix is finite");
+    })
 }
 
-fn distance(n: usize, options: &Options) -> Record {
+fn distance(n: usize) -> Box<dyn FnMut()> {
     let given = frames(&matrices(n), ROUND, 5);
-    let mut spd = Spd::new(n);
-    let mut i = 0;
-    let measure = || {
+    let (mut spd, mut i) = (Spd::new(n), 0);
+    Box::new(move || {
         i += 1;
         let found = spd.distance(&given[i % ROUND].data, &given[(i + 1) % ROUND].data);
         assert!(found.is_ok(), "the matrices are positive definite");
-    };
-    Watch::of(Pace::Hot, options.seconds, || {}, measure).record("distance", format!("{n}x{n}"))
+    })
 }
 
-fn mean(n: usize, options: &Options) -> Record {
-    let given = frames(&matrices(n), 100, 5);
-    let matrices: Vec<&[f64]> = given.iter().map(|f| f.data.as_slice()).collect();
+fn mean(count: usize, n: usize) -> Box<dyn FnMut()> {
+    let given = frames(&matrices(n), count, 5);
     let mut spd = Spd::new(n);
-    let find = || assert!(spd.mean(&matrices, None).is_ok_and(|m| m.converged), "it converges");
-    Watch::of(Pace::Hot, options.seconds.max(1.0), || {}, find)
-        .record("mean", format!("100 of {n}x{n}"))
+    Box::new(move || {
+        let matrices: Vec<&[f64]> = given.iter().map(|f| f.data.as_slice()).collect();
+        assert!(spd.mean(&matrices, None).is_ok_and(|m| m.converged), "it converges");
+    })
 }

@@ -14,7 +14,9 @@
 
 use super::product::{Part, product};
 use super::queue::Join;
+use crate::math::simd::{Cpu, Simd, Work};
 use faer::{Accum, MatMut};
+use std::ops::Range;
 
 /// Number, means and products.
 #[derive(Debug, Clone)]
@@ -81,37 +83,91 @@ fn add_mean(rows: &[f64], to: &mut [f64]) {
 
 impl Join for Moments {
     fn join(&mut self, newer: &Self) {
-        let (cols, n) = (self.cols, self.n + newer.n);
-        let (weight, share) = (self.n * newer.n / n, self.n / n);
-        self.means.iter_mut().zip(&newer.means).for_each(|(m, b)| *m = b - *m);
-        let ours = self.products.chunks_exact_mut(cols * cols);
-        let theirs = newer.products.chunks_exact(cols * cols);
-        let own = &self.means[..cols];
-        for (k, (p, b)) in ours.zip(theirs).enumerate() {
-            let later = &self.means[k * cols..(k + 1) * cols];
-            for (q, column) in Part::of(k).columns(cols).enumerate() {
-                let factor = weight * own[q];
-                let later = &later[cols - column.len()..];
-                let (p, b) = (&mut p[column.clone()], &b[column]);
-                for ((p, b), m) in p.iter_mut().zip(b).zip(later) {
-                    *p = (*p + b) + factor * m;
-                }
-            }
-        }
-        // The means were their differences so far.
-        self.means.iter_mut().zip(&newer.means).for_each(|(m, b)| *m = b - *m * share);
+        let n = self.n + newer.n;
+        let weight = self.n * newer.n / n;
+        Cpu::best().run(JoinProducts { ours: self, newer, weight });
+        let share = newer.n / n;
+        self.means.iter_mut().zip(&newer.means).for_each(|(m, b)| *m += share * (b - *m));
         self.n = n;
     }
 
-    fn copy_from(&mut self, other: &Self) {
-        self.n = other.n;
-        self.means.copy_from_slice(&other.means);
-        let size = self.cols * self.cols;
-        let ours = self.products.chunks_exact_mut(size);
-        for (k, (p, b)) in ours.zip(other.products.chunks_exact(size)).enumerate() {
-            for column in Part::of(k).columns(self.cols) {
-                p[column.clone()].copy_from_slice(&b[column]);
-            }
+    fn unite(&mut self, parts: &[&Self]) {
+        let Some(first) = parts.first() else { return };
+        self.n = parts.iter().map(|part| part.n).sum();
+        self.means.copy_from_slice(&first.means);
+        for part in &parts[1..] {
+            let share = part.n / self.n;
+            let means = first.means.iter().zip(&part.means);
+            self.means.iter_mut().zip(means).for_each(|(m, (a, b))| *m += share * (b - a));
         }
+        Cpu::best().run(UniteProducts { ours: self, parts });
+    }
+}
+
+/// Adds to our products those of what follows, before our means take it up.
+struct JoinProducts<'a> {
+    ours: &'a mut Moments,
+    newer: &'a Moments,
+    weight: f64,
+}
+
+impl Work for JoinProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { ours, newer, weight } = self;
+        let Moments { cols, means, products, .. } = ours;
+        for_columns(*cols, products.len(), |q, column, later| {
+            let factor = weight * (newer.means[q] - means[q]);
+            let (from, to) = (&newer.products[column.clone()], &mut products[column]);
+            add(to, from, factor, &newer.means[later.clone()], &means[later]);
+        });
+    }
+}
+
+/// Makes our products those of all parts, when our means are those already.
+struct UniteProducts<'a> {
+    ours: &'a mut Moments,
+    parts: &'a [&'a Moments],
+}
+
+impl Work for UniteProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Moments { cols, means, products, .. } = self.ours;
+        // Column by column over all parts, so that what is summed up stays near.
+        for_columns(*cols, products.len(), |q, column, later| {
+            let to = &mut products[column.clone()];
+            to.fill(0.0);
+            for part in self.parts {
+                let factor = part.n * (part.means[q] - means[q]);
+                let from = &part.products[column.clone()];
+                add(to, from, factor, &part.means[later.clone()], &means[later.clone()]);
+            }
+        });
+    }
+}
+
+/// Calls `work` for each column of each product with the number of the channel, the place of the
+/// column and that of the means of its rows.
+#[inline(always)]
+fn for_columns(cols: usize, size: usize, mut work: impl FnMut(usize, Range<usize>, Range<usize>)) {
+    for k in 0..size / (cols * cols) {
+        for (q, column) in Part::of(k).columns(cols).enumerate() {
+            let start = k * cols * cols;
+            let later = (k + 1) * cols - column.len()..(k + 1) * cols;
+            work(q, start + column.start..start + column.end, later);
+        }
+    }
+}
+
+/// `to += from + factor (theirs - ours)`
+#[inline(always)]
+fn add(to: &mut [f64], from: &[f64], factor: f64, theirs: &[f64], ours: &[f64]) {
+    for (((to, from), theirs), ours) in to.iter_mut().zip(from).zip(theirs).zip(ours) {
+        *to += from + factor * (theirs - ours);
     }
 }

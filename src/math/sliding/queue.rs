@@ -20,8 +20,8 @@ pub trait Join {
     /// Becomes the aggregate of itself and `newer`.
     fn join(&mut self, newer: &Self);
 
-    /// Becomes equal to `other`.
-    fn copy_from(&mut self, other: &Self);
+    /// Becomes the aggregate of `parts`, the oldest first.
+    fn unite(&mut self, parts: &[&Self]);
 }
 
 /// The newest `length` leaves.
@@ -66,7 +66,7 @@ impl<T: Join + Clone> Queue<T> {
         fill(&mut self.leaves[slot]);
         if place == 0 {
             std::mem::swap(&mut self.total, &mut self.prefix);
-            self.prefix.copy_from(&self.leaves[slot]);
+            self.prefix.unite(&[&self.leaves[slot]]);
         } else {
             self.prefix.join(&self.leaves[slot]);
         }
@@ -89,15 +89,12 @@ impl<T: Join + Clone> Queue<T> {
     pub fn read(&self, out: &mut T) {
         debug_assert!(self.is_full());
         let (oldest, newest) = (self.count - self.leaves.len(), self.count - 1);
-        let blocks = newest / self.block - oldest / self.block;
-        if blocks == 0 {
-            return out.copy_from(&self.prefix);
+        let (suffix, total, prefix) = (&self.leaves[self.slot(oldest)], &self.total, &self.prefix);
+        match newest / self.block - oldest / self.block {
+            0 => out.unite(&[prefix]),
+            1 => out.unite(&[suffix, prefix]),
+            _ => out.unite(&[suffix, total, prefix]),
         }
-        out.copy_from(&self.leaves[self.slot(oldest)]);
-        if blocks == 2 {
-            out.join(&self.total);
-        }
-        out.join(&self.prefix);
     }
 
     fn slot(&self, leaf: usize) -> usize {
@@ -125,8 +122,9 @@ mod tests {
             JOINS.set(JOINS.get() + 1);
         }
 
-        fn copy_from(&mut self, other: &Self) {
-            self.clone_from(other);
+        fn unite(&mut self, parts: &[&Self]) {
+            self.clone_from(parts[0]);
+            parts[1..].iter().for_each(|part| self.join(part));
         }
     }
 

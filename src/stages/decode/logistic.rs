@@ -70,15 +70,29 @@ impl Decoder for Regression {
     fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault> {
         let model = self.model.as_ref().ok_or(Fault("nothing has been learned yet"))?;
         model.probabilities(&x.data, out);
-        if out.iter().all(|p| p.is_finite()) {
-            Ok(())
-        } else {
-            Err(Fault("the features hold numbers that are not finite"))
-        }
+        finite(out)
+    }
+
+    fn weights(&self) -> &[f64] {
+        self.model.as_ref().map_or(&[], |model| &model.coef)
+    }
+
+    fn scores_of_products(&mut self, products: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        let model = self.model.as_ref().ok_or(Fault("nothing has been learned yet"))?;
+        model.probabilities_of_products(products, out);
+        finite(out)
     }
 
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         Some(self)
+    }
+}
+
+fn finite(probabilities: &[f64]) -> Result<(), Fault> {
+    if probabilities.iter().all(|p| p.is_finite()) {
+        Ok(())
+    } else {
+        Err(Fault("the features hold numbers that are not finite"))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Decoder, DecoderStage, check_labels};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::logistic::softmax;
-use crate::math::spd::Spd;
+use crate::math::spd::{Spd, Whitener};
 use crate::stages::manifold::{check_size, mean_of, not_fitted};
 use crate::stages::{Fault, Fitted, Part, Stage, Tensor};
 use schemars::JsonSchema;
@@ -37,8 +37,8 @@ struct Mdm {
     means: Vec<f64>,
     n: usize,
     spd: Option<Spd>,
-    /// The inverse Cholesky factors of the means, one after the other.
-    inverse_factors: Vec<f64>,
+    /// The means as the distances need them.
+    whiteners: Vec<Whitener>,
 }
 
 impl Decoder for Mdm {
@@ -53,13 +53,12 @@ impl Decoder for Mdm {
         let n = self.n;
         check_size(input, n)?;
         let mut spd = Spd::new(n);
-        self.inverse_factors = vec![0.0; self.means.len()];
-        let means = self.means.chunks_exact(n * n);
-        let factors = self.inverse_factors.chunks_exact_mut(n * n);
-        for ((mean, factor), class) in means.zip(factors).zip(&self.classes) {
-            spd.inverse_factor(mean, factor)
-                .map_err(|e| Error::mismatch(format!("the mean of class `{class}` {e}")))?;
-        }
+        let means = self.means.chunks_exact(n * n).zip(&self.classes);
+        let whitener = |(mean, class): (&[f64], &String)| {
+            let failed = |e| Error::mismatch(format!("the mean of class `{class}` {e}"));
+            spd.lower_whitener(mean).map_err(failed)
+        };
+        self.whiteners = means.map(whitener).collect::<Result<_>>()?;
         self.spd = Some(spd);
         Ok(())
     }
@@ -70,7 +69,7 @@ impl Decoder for Mdm {
 
     fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault> {
         let spd = self.spd.as_mut().ok_or(Fault("nothing has been learned yet"))?;
-        spd.distances(&x.data, &self.inverse_factors, out)?;
+        spd.distances(&x.data, &self.whiteners, out)?;
         for d in out.iter_mut() {
             *d = -*d * *d;
         }

@@ -2,7 +2,7 @@
 //!
 //! A decoder file holds the mathematics of a [`Decoder`]; [`DecoderStage`] makes a stage of it.
 
-use super::{Emit, Fault, Fitted, Stage, single};
+use super::{Emit, Fault, Fitted, Linear, Stage, single};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
@@ -37,19 +37,33 @@ pub trait Decoder: Send {
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         None
     }
+
+    /// **Control.** Rows of weights, one after the other, if their products with the input are all that
+    /// it needs.
+    fn weights(&self) -> &[f64] {
+        &[]
+    }
+
+    /// **Data.** Like [`Self::scores`], given the products with the [`Self::weights`].
+    fn scores_of_products(&mut self, _products: &[f64], _out: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault("the decoder has no weights"))
+    }
 }
 
 /// A decoder as a stage: one frame of scores for each frame that comes in.
 pub struct DecoderStage<D> {
     decoder: D,
     shape: (usize, usize),
+    /// Whether products come in rather than vectors.
+    products: bool,
     out: Frame,
 }
 
 impl<D: Decoder> DecoderStage<D> {
     /// Wraps `decoder`.
     pub fn new(decoder: D) -> Self {
-        Self { decoder, shape: (0, 0), out: scores_spec(0.0, Vec::new()).frame() }
+        let out = scores_spec(0.0, Vec::new()).frame();
+        Self { decoder, shape: (0, 0), products: false, out }
     }
 }
 
@@ -58,6 +72,7 @@ impl<D: Decoder> Stage for DecoderStage<D> {
         let input = single(inputs, self.decoder.takes())?;
         self.decoder.prepare(input)?;
         self.shape = (input.rows, input.cols);
+        self.products = false;
         let spec = scores_spec(input.rate_hz, self.decoder.classes().to_vec());
         self.out = spec.frame();
         Ok(spec)
@@ -70,7 +85,10 @@ impl<D: Decoder> Stage for DecoderStage<D> {
             self.out.resize(0, self.decoder.classes().len());
         } else if (frame.rows, frame.cols) == self.shape {
             self.out.resize(1, self.decoder.classes().len());
-            self.decoder.scores(frame, &mut self.out.data)?;
+            match self.products {
+                true => self.decoder.scores_of_products(&frame.data, &mut self.out.data)?,
+                false => self.decoder.scores(frame, &mut self.out.data)?,
+            }
         } else {
             return Err(Fault("the frame has another shape than was promised"));
         }
@@ -82,6 +100,22 @@ impl<D: Decoder> Stage for DecoderStage<D> {
 
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         self.decoder.fitted()
+    }
+
+    fn linear(&mut self) -> Option<&mut dyn Linear> {
+        if self.decoder.weights().is_empty() { None } else { Some(self) }
+    }
+}
+
+impl<D: Decoder> Linear for DecoderStage<D> {
+    fn weights(&self) -> &[f64] {
+        self.decoder.weights()
+    }
+
+    fn hand_over(&mut self) {
+        let (rows, cols) = self.shape;
+        self.shape = (1, self.decoder.weights().len() / (rows * cols).max(1));
+        self.products = true;
     }
 }
 

@@ -4,7 +4,7 @@
 //! per window, with the window's span, marks and text. Delay: none. Formulas:
 //! [`crate::math::covariance`]; of windows that come a step at a time, [`crate::math::sliding`].
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::kind;
 use crate::ledger::Cause;
@@ -48,6 +48,9 @@ impl Stage for Covariance {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let spec = single(inputs, &[Payload::Window])?;
         let estimator = self.settings.estimator;
+        if spec.hop.is_some() && self.takes_hops(spec) != Hops::Taken {
+            return Err(Error::mismatch("takes whole windows, but is given steps"));
+        }
         self.way = match shape(spec) {
             Some(shape) => Way::Hops(Box::new(Sliding::new(estimator, shape))),
             None => Way::Whole(spec.rows, Estimate::new(estimator, spec.rows, spec.cols)),

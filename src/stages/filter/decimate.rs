@@ -291,8 +291,8 @@ mod tests {
             Settings { rate_hz }.factor(old_hz).map_err(|e| e.to_string())
         };
         assert_eq!(factor(1000.0, 30_000.0), Ok(30));
-        assert_eq!(factor(1017.25, 24_414.0625), Ok(24));
-        assert!(factor(1000.0, 24_414.0625).unwrap_err().contains("1017.2"));
+        assert_eq!(factor(1017.25, 24414.0625), Ok(24));
+        assert!(factor(1000.0, 24414.0625).unwrap_err().contains("1017.2"));
         assert!(factor(300.0, 500.0).unwrap_err().contains("does not divide"));
         assert!(factor(500.0, 500.0).unwrap_err().contains("at most half"));
         assert!(factor(1.0, 30_000.0).unwrap_err().contains("two stages"));

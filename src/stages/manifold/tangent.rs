@@ -3,12 +3,16 @@
 //! In: a symmetric positive definite matrix C, n x n. Out: n(n+1)/2 numbers, the upper triangle, row
 //! by row, of log(M^-1/2 C M^-1/2) with the entries off the diagonal times sqrt(2). The reference M
 //! is the affine-invariant mean of the training matrices ([`crate::math::spd`]). No delay.
+//!
+//! Before a linear decoder that alone sees the vector, it sends the decoder's products instead, which
+//! come cheaper than the vector ([`Stage::absorb`], [`LinearForms`]).
+//!
 //! Reference: Barachant et al., Neurocomputing 112 (2013).
 
 use super::{check_size, mean_of, not_fitted};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
-use crate::math::spd::{Spd, tangent_len};
+use crate::math::spd::{LinearForms, NotSpd, Spd, Whitener, tangent_len};
 use crate::stages::{Emit, Fault, Fitted, Part, Stage, Tensor, single};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,8 +30,7 @@ impl crate::kind::Settings<dyn Stage> for Settings {
         Ok(Box::new(Tangent {
             reference: Vec::new(),
             n: 0,
-            spd: None,
-            whitener: Vec::new(),
+            ready: None,
             out: Spec::markers().frame(),
         }))
     }
@@ -37,10 +40,32 @@ struct Tangent {
     /// Empty until something was learned.
     reference: Vec<f64>,
     n: usize,
-    spd: Option<Spd>,
-    /// The inverse square root of the reference.
-    whitener: Vec<f64>,
+    /// Once it is prepared.
+    ready: Option<(Spd, Task)>,
     out: Frame,
+}
+
+/// What is computed.
+enum Task {
+    Vector(Whitener),
+    Products(LinearForms),
+}
+
+impl Task {
+    fn run(&self, spd: &mut Spd, c: &[f64], out: &mut [f64]) -> std::result::Result<(), NotSpd> {
+        match self {
+            Self::Vector(whitener) => spd.tangent(whitener, c, out),
+            Self::Products(forms) => spd.linear(forms, c, out),
+        }
+    }
+
+    /// How many numbers come out.
+    fn len(&self, n: usize) -> usize {
+        match self {
+            Self::Vector(_) => tangent_len(n),
+            Self::Products(forms) => forms.count(),
+        }
+    }
 }
 
 impl Stage for Tangent {
@@ -49,17 +74,16 @@ impl Stage for Tangent {
         if self.reference.is_empty() {
             return Err(not_fitted());
         }
-        let n = self.n;
-        check_size(input, n)?;
-        let mut spd = Spd::new(n);
-        self.whitener = vec![0.0; n * n];
-        spd.inverse_sqrt(&self.reference, &mut self.whitener)
+        check_size(input, self.n)?;
+        let mut spd = Spd::new(self.n);
+        let whitener = spd
+            .whitener(&self.reference)
             .map_err(|e| Error::mismatch(format!("the reference matrix {e}")))?;
-        self.spd = Some(spd);
+        self.ready = Some((spd, Task::Vector(whitener)));
         let spec = Spec {
             payload: Payload::Vector,
             rows: 1,
-            cols: tangent_len(n),
+            cols: tangent_len(self.n),
             rate_hz: input.rate_hz,
             ..Spec::markers()
         };
@@ -68,14 +92,15 @@ impl Stage for Tangent {
     }
 
     fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
-        let spd = self.spd.as_mut().ok_or(Fault("nothing has been learned yet"))?;
+        let (spd, task) = self.ready.as_mut().ok_or(Fault("nothing has been learned yet"))?;
+        let len = task.len(self.n);
         self.out.copy_head(frame);
         if frame.data.is_empty() {
             // The end of the stream.
-            self.out.resize(0, tangent_len(self.n));
-        } else if frame.data.len() == self.whitener.len() {
-            self.out.resize(1, tangent_len(self.n));
-            spd.tangent(&self.whitener, &frame.data, &mut self.out.data)?;
+            self.out.resize(0, len);
+        } else if frame.data.len() == self.reference.len() {
+            self.out.resize(1, len);
+            task.run(spd, &frame.data, &mut self.out.data)?;
         } else {
             return Err(Fault("the frame has another shape than was promised"));
         }
@@ -87,6 +112,16 @@ impl Stage for Tangent {
 
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         Some(self)
+    }
+
+    fn absorb(&mut self, weights: &[f64]) -> bool {
+        let Some((spd, task)) = &mut self.ready else { return false };
+        let rows = weights.len() / tangent_len(self.n);
+        if rows == 0 || rows * tangent_len(self.n) != weights.len() {
+            return false;
+        }
+        let forms = spd.linear_forms(&self.reference, weights);
+        forms.map(|forms| *task = Task::Products(forms)).is_ok()
     }
 }
 

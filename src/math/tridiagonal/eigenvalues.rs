@@ -4,7 +4,7 @@
 //! place of the diagonal. QL steps with Wilkinson's shift in the form that needs no square root per
 //! rotation (Pal, Walker and Kahan; Parlett, The Symmetric Eigenvalue Problem, 1980, section 8.15).
 //! Errors are of the order of epsilon times the largest eigenvalue. Twice as quick as rotations that
-//! are ready to be applied to vectors, which is what distances on the manifold spend their time on.
+//! are ready to be applied to vectors.
 
 /// The most steps per eigenvalue; two are usual.
 const MAX_STEPS: usize = 30;
