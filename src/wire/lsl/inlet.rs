@@ -204,13 +204,17 @@ fn full_description(sender: SocketAddr) -> Result<String, Failure> {
     let end = Instant::now() + TALK;
     loop {
         match read_until(&mut stream, &mut part, end)? {
-            0 => return Ok(String::from_utf8_lossy(&xml).into_owned()),
+            0 => break,
             n => xml.extend_from_slice(&part[..n]),
         }
         if xml.len() > MAX_DESCRIPTION {
             return Err(Failure::Refused("its description is longer than 32 MiB".into()));
         }
     }
+    if !xml.trim_ascii_end().ends_with(b"</info>") {
+        return Err(Failure::Gone("its description broke off".into()));
+    }
+    Ok(String::from_utf8_lossy(&xml).into_owned())
 }
 
 /// Asks a sender for the samples of a stream and checks that both mean the same by them.

@@ -189,3 +189,20 @@ fn a_sender_that_trickles_does_not_hold_up_the_caller() {
         assert_eq!(inlet.pull(0.05), Pulled::Nothing);
     }
 }
+
+#[test]
+fn a_description_that_breaks_off_is_none() {
+    for (said, there) in [("<info><desc>", false), ("", false), ("<info></info>\n\n", true)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let sender = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut request = [0; 14];
+            stream.read_exact(&mut request).unwrap();
+            assert_eq!(&request, b"LSL:fullinfo\r\n");
+            stream.write_all(said.as_bytes()).unwrap();
+        });
+        assert_eq!(full_description(address).is_ok(), there, "{said}");
+        sender.join().unwrap();
+    }
+}
