@@ -147,7 +147,7 @@ impl Sliding {
         let Shape { rows: length, cols, step, .. } = self.shape;
         let (count, first) = (rows.len() / cols, self.seen == 0);
         let fits = count == step || (first && count == length % step);
-        if rows.len() % cols > 0 || !fits {
+        if !rows.len().is_multiple_of(cols) || !fits {
             return false;
         }
         self.seen += count;
