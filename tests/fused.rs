@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/heap.rs"]
+mod heap;
+
 use saltatory::config::{self, Config, Node};
 use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
 use saltatory::ledger::Cause;
@@ -106,6 +109,25 @@ fn fused_decisions_are_the_same() {
         let (_, end) = fused.run(end).unwrap();
         assert!(end.flags.has(Flags::END) && end.data.is_empty());
     }
+}
+
+#[test]
+fn fused_stages_leave_the_heap_alone() {
+    struct Nothing;
+    impl Emit for Nothing {
+        fn emit(&mut self, _frame: &mut Frame) {}
+        fn count(&mut self, _cause: Cause, _n: u64) {}
+    }
+    let mut chain = Chain::new(3, "");
+    chain.config.fuse(&[]);
+    let (mut x, between) = (matrix(1, 1), chain.run(matrix(1, 1)).unwrap().0);
+    let mut products = spec(Payload::Vector, 1, between).frame();
+    products.resize(1, between);
+    let uses = heap::uses(|| {
+        chain.config.stages[TANGENT].unit.process(&mut x, &mut Nothing).unwrap();
+        chain.config.stages[LOGISTIC].unit.process(&mut products, &mut Nothing).unwrap();
+    });
+    assert_eq!(uses, 0);
 }
 
 #[test]

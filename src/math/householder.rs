@@ -70,12 +70,13 @@ impl Work for Reduce<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Reflections { matrix, tau, diagonal, beside, w, product, none, .. } = self.0;
-        let (n, stride) = (matrix.n(), matrix.stride());
+        let (n, stride, height) = (matrix.n(), matrix.stride(), matrix.height());
         beside[n - 1] = 0.0;
         w.fill(0.0);
         for k in 0..n {
             let (done, rest) = matrix.data_mut()[..n * stride].split_at_mut(k * stride);
             let (column, rest) = rest.split_at_mut(stride);
+            let column = &mut column[..height];
             // The reflection before this one has yet to be applied.
             let last = Change { v: done.rchunks_exact(stride).next().unwrap_or(none), w };
             last.apply(simd, column, k);
@@ -110,7 +111,8 @@ impl Work for Restore<'_> {
         w.fill(0.0);
         from_row(f, n - 1);
         for k in (0..n - 2).rev() {
-            let (v, next) = (matrix.column(k), &mut f.data_mut()[(k + 2) * stride..n * stride]);
+            let v = &matrix.column(k)[..matrix.height()];
+            let next = &mut f.data_mut()[(k + 2) * stride..n * stride];
             let last = Change { v: if k + 3 < n { matrix.column(k + 1) } else { none }, w };
             last.apply_and_multiply(simd, next, k + 2, 0, v, product);
             // A reflection has changed all rows of the columns behind its number, and of the others
@@ -200,7 +202,7 @@ impl Change<'_> {
         product: &mut [f64],
     ) {
         let most = if S::REGISTERS >= 32 { 8 } else { 4 };
-        let (split, end) = (floor(first).max(top), self.v.len());
+        let (split, end) = (floor(first).max(top), x.len());
         let pass = Pass { change: self, columns, first, x, product };
         let mut upper = Rows::<false>(pass);
         strips(simd, top..split, most, &mut upper);

@@ -45,7 +45,7 @@ impl Clone for Aligned {
     }
 }
 
-/// An n x n matrix, column by column. Rows and columns beyond n are zero.
+/// An n x n matrix, column by column. Rows and columns beyond n are zero: the padding.
 #[derive(Debug, Clone)]
 pub struct Padded {
     n: usize,
@@ -70,12 +70,15 @@ impl Padded {
         padded
     }
 
-    /// Takes over the numbers in `a`, column by column.
+    /// Takes over the numbers in `a`, column by column. The padding becomes zero, whatever it was.
     pub fn fill_from(&mut self, a: &[f64]) {
         let n = self.n;
         for (to, from) in self.columns_mut().zip(a.chunks_exact(n)) {
             to[..n].copy_from_slice(from);
+            to[n..].fill(0.0);
         }
+        let end = n * self.stride;
+        self.data[end..].fill(0.0);
     }
 
     /// The numbers without the padding, column by column.
@@ -86,6 +89,11 @@ impl Padded {
     /// The size.
     pub fn n(&self) -> usize {
         self.n
+    }
+
+    /// The size with as much padding as registers need.
+    pub fn height(&self) -> usize {
+        self.n.next_multiple_of(WIDTH)
     }
 
     /// From one column to the next.

@@ -84,12 +84,7 @@ impl Work for Factorise<'_> {
         let (n, stride, l) = (self.l.n(), self.l.stride(), self.l);
         for first in (0..n).step_by(COLUMNS) {
             let top = first / WIDTH * WIDTH;
-            strips(
-                simd,
-                top..n.next_multiple_of(WIDTH),
-                height::<S>(),
-                &mut Explained { l, first },
-            );
+            strips(simd, top..l.height(), height::<S>(), &mut Explained { l, first });
             for j in first..n.min(first + COLUMNS) {
                 let (before, column) = l.data_mut()[..(j + 1) * stride].split_at_mut(j * stride);
                 for other in before[first * stride..].chunks_exact(stride) {
@@ -149,7 +144,7 @@ impl Work for Product<'_> {
                 Shape::Lower => first / WIDTH * WIDTH,
             };
             let mut tiles = ProductTiles { w, shape, l, out, first };
-            strips(simd, top..n.next_multiple_of(WIDTH), height::<S>(), &mut tiles);
+            strips(simd, top..l.height(), height::<S>(), &mut tiles);
             for column in out.data_mut().chunks_exact_mut(l.stride()).skip(first).take(COLUMNS) {
                 column[..top].fill(0.0);
             }
@@ -198,7 +193,7 @@ impl Work for Square<'_> {
                 Shape::Lower => n.min(first + COLUMNS),
             };
             let mut tiles = SquareTiles { p, out, first, end };
-            strips(simd, top..n.next_multiple_of(WIDTH), height::<S>(), &mut tiles);
+            strips(simd, top..p.height(), height::<S>(), &mut tiles);
         }
     }
 }

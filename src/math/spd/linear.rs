@@ -107,24 +107,23 @@ impl Work for Apply<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
         let (n, stride, log) = (self.log.n(), self.log.stride(), self.log.data());
-        let mut weights = self.weights.chunks_exact(COLUMNS * WIDTH);
         let mut sums = [[0.0; WIDTH]; COLUMNS];
         for lane in (0..WIDTH).step_by(S::LANES) {
+            let mut weights = self.weights.chunks_exact(COLUMNS * WIDTH);
             let mut sum = [simd.splat(0.0); COLUMNS];
             for first in (0..n).step_by(COLUMNS) {
                 for row in (first / WIDTH * WIDTH..n).step_by(WIDTH) {
                     let Some(weights) = weights.next() else { break };
-                    for c in 0..COLUMNS {
+                    for (c, sum) in sum.iter_mut().enumerate() {
                         let w = simd.load(&weights[c * WIDTH + lane..]);
                         let x = simd.load(&log[(first + c) * stride + row + lane..]);
-                        sum[c] = simd.mul_add(w, x, sum[c]);
+                        *sum = simd.mul_add(w, x, *sum);
                     }
                 }
             }
-            for c in 0..COLUMNS {
-                simd.store(sum[c], &mut sums[c][lane..]);
+            for (sum, sums) in sum.iter().zip(&mut sums) {
+                simd.store(*sum, &mut sums[lane..]);
             }
-            weights = self.weights.chunks_exact(COLUMNS * WIDTH);
         }
         sums.iter().map(|s| s.iter().sum::<f64>()).sum()
     }

@@ -202,7 +202,7 @@ impl Spd {
 
     /// Puts W C W^T into the matrix of the reflections, for C given by `self.factor`.
     fn whiten(&mut self, w: &Whitener) -> Result<(), NotSpd> {
-        // The product is needed for no longer than the logarithm is not there.
+        // The product has done its duty before there is a logarithm, so it may have its room.
         let (product, matrix) = (&mut self.log, self.reflections.matrix());
         triangular::product(self.cpu, &w.matrix, w.shape, &self.factor, product);
         triangular::square(self.cpu, product, w.shape, matrix);

@@ -213,3 +213,41 @@ fn a_mean_that_rounding_keeps_from_converging_ends_soon() {
     let mean = Spd::new(n).mean(&[&a, &b], None).unwrap();
     assert!(!mean.converged && mean.gradient < 1e-2, "{:e}", mean.gradient);
 }
+
+#[test]
+fn nonsense_leaves_no_traces() {
+    for n in [1, 3, 9, 22, 130] {
+        let (_, _, c) = positive(n).swap_remove(1);
+        let weights = numbers(2 * tangent_len(n), 9);
+        let results = |spd: &mut Spd| {
+            let lower = [spd.lower_whitener(&c).unwrap()];
+            let (whitener, forms) = (spd.whitener(&c).unwrap(), spd.linear_forms(&c, &weights));
+            let forms = forms.unwrap();
+            move |spd: &mut Spd, x: &[f64]| {
+                let (mut vector, mut distance, mut products) =
+                    (vec![0.0; tangent_len(n)], vec![0.0], vec![0.0; 2]);
+                let went = [
+                    spd.tangent(&whitener, x, &mut vector),
+                    spd.distances(x, &lower, &mut distance),
+                    spd.linear(&forms, x, &mut products),
+                ];
+                (went, [vector, distance, products].concat())
+            }
+        };
+        let entry = |on: f64, off: f64| -> Vec<f64> {
+            (0..n * n).map(|e| if e / n == e % n { on } else { off }).collect()
+        };
+        let (_, _, x) = positive(n).swap_remove(0);
+        let mut used = Spd::new(n);
+        let run = results(&mut used);
+        for (on, off) in
+            [(f64::NAN, 0.0), (1.0, f64::INFINITY), (1e-300, 1e149), (1e149, -1e149), (0.0, 0.0)]
+        {
+            let (went, _) = run(&mut used, &entry(on, off));
+            assert!(n == 1 || went.iter().all(Result::is_err), "{n} {on} {off}");
+        }
+        let mut new = Spd::new(n);
+        let (got, want) = (run(&mut used, &x), results(&mut new)(&mut new, &x));
+        assert_eq!(got, want, "{n}");
+    }
+}

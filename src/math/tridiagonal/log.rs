@@ -29,7 +29,7 @@ use crate::math::simd::{Cpu, Simd, Work};
 const GROUP: usize = 8;
 /// How many bounds are tried at once; at least the number of sets.
 const TRIALS: usize = 8;
-/// What is smaller does not change the logarithm, whose numbers are of order one.
+/// What is smaller does not change a logarithm, whose rounding is of the order of epsilon.
 const NOTHING: f64 = 1e-30;
 
 /// Room for the logarithms of `n` x `n` matrices.
@@ -192,23 +192,21 @@ impl Sum<'_> {
     #[inline(always)]
     fn factorise<S: Simd>(&mut self, simd: S) {
         let (n, count) = (self.n, self.terms.poles.len());
-        let (one, minus) = (simd.splat(1.0), simd.splat(-1.0));
+        let (one, minus_one) = (simd.splat(1.0), simd.splat(-1.0));
         for i in 0..n {
             let (before, here) = self.factors.split_at_mut(i * count);
-            let before = if i > 0 { &before[(i - 1) * count..] } else { &[] };
-            let coupling = if i > 0 { self.beside[i - 1] } else { 0.0 };
-            let (d, e) = (simd.splat(self.diagonal[i]), simd.splat(self.beside[i]));
-            let coupling = simd.splat(coupling);
+            let before = before.rchunks_exact(count).next();
+            let coupling = simd.splat(if i > 0 { self.beside[i - 1] } else { 0.0 });
+            let (d, minus_e) = (simd.splat(self.diagonal[i]), simd.splat(-self.beside[i]));
             for j in (0..count).step_by(S::LANES) {
                 let mut pivot = simd.add(d, simd.load(&self.terms.poles[j..]));
-                if i > 0 {
+                if let Some(before) = before {
                     pivot = simd.mul_add(coupling, simd.load(&before[j..]), pivot);
                 }
                 let inverse = simd.div(one, pivot);
-                simd.store(simd.mul(simd.mul(minus, e), inverse), &mut here[j..]);
-                let weighted =
-                    simd.mul(simd.mul(minus, simd.load(&self.terms.weights[j..])), inverse);
-                simd.store(weighted, &mut self.starts[i * count + j..]);
+                simd.store(simd.mul(minus_e, inverse), &mut here[j..]);
+                let minus_g = simd.mul(minus_one, simd.load(&self.terms.weights[j..]));
+                simd.store(simd.mul(minus_g, inverse), &mut self.starts[i * count + j..]);
             }
         }
         for i in (0..n.saturating_sub(1)).rev() {
