@@ -56,6 +56,6 @@ pub fn difference(got: &[f64], want: &[f64], least: f64) -> f64 {
 }
 
 /// Tries `work` with every instruction set of this machine.
-pub fn on_every_cpu(mut work: impl FnMut(Cpu)) {
+pub fn on_every_cpu(work: impl FnMut(Cpu)) {
     Cpu::all().for_each(work);
 }

@@ -105,7 +105,7 @@ impl Sender {
         )
         .into_bytes();
         for offset in [4, 2] {
-            let sign = |k: usize| if k % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |k: usize| if k.is_multiple_of(2) { 1.0 } else { -1.0 };
             let values = (0..self.labels.len()).map(|k| (k + offset + 16_777_217) as f64 * sign(k));
             bytes.extend(sample(123_456.789, values));
         }
