@@ -5,11 +5,15 @@
 
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "support/sender.rs"]
+mod sender;
 
 use lab::{CHANNELS, Lab, Report, WINDOW, edf, until};
 use saltatory::frame::Channel;
 use saltatory::wire::lsl::{Outlet, Wire};
+use sender::Sender;
 use serde_json::Value;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::time::Duration;
@@ -111,6 +115,48 @@ fn a_stream_that_comes_back_different_is_refused() {
     for (run, _play, says) in runs {
         run.fails(2, &["came back different", says]);
     }
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_anew_with_the_same_sender() {
+    let lab = Lab::joined();
+    lab.decoder("broken", &format!("on_gap = \"bridge\"\n{}", lsl("twisted")), "");
+    let name = "twisted";
+    let sender = Sender { name, session: lab.session(), labels: &CHANNELS, rate_hz: 160.0 };
+    let start_s = saltatory::clock::now_s();
+    sender.start(move |sender, connection, mut stream| match connection {
+        0 => {
+            sender.stream(&mut stream, start_s, 2.0);
+            stream.write_all(&[77; 100]).unwrap();
+            // Until the other end has read it and left.
+            let _ = stream.read(&mut [0]);
+        }
+        1 => {
+            sender.stream(&mut stream, start_s, 2.0);
+            // What is closed at once is reset.
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        _ => sender.stream(&mut stream, start_s, f64::INFINITY),
+    });
+    let mut run = lab.run("broken", &["-v"]);
+    run.until_it_says("makes no sense any more");
+    until("the second and third connection", || {
+        let log = lab.decisions("broken");
+        log >= 45
+    });
+    run.interrupt();
+    run.succeeds();
+
+    let report = lab.report("broken");
+    assert_eq!(report.count("eeg", "restart"), 2, "{:?}", report.ledger["eeg"]);
+    let (last, events) = missing(&report);
+    assert!((1..=2).contains(&events), "{:?}", report.ledger["eeg"]);
+    let after = report.verdicts.iter().find(|v| v.last >= last.end).unwrap();
+    // Samples keep the numbers that they had without the breaks: those of their times.
+    let first = report.verdicts.first().unwrap();
+    let by_clock = (after.time_s - first.time_s) * 160.0;
+    let by_index = (after.last - first.last) as f64;
+    assert!((by_clock - by_index).abs() < 2.0, "{by_clock} {by_index}");
 }
 
 #[test]

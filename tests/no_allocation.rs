@@ -123,14 +123,14 @@ lag = 4
 const VOTE: &str = "[[stage]]\nkind = \"vote\"\nwindows = 5\n";
 
 #[test]
-fn a_live_lane_does_not_use_the_heap() {
+fn a_live_lane_and_its_inlet_do_not_use_the_heap() {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     this_counts();
     let lab = Lab::joined();
     lab.decoder("lane", SOURCES, VOTE);
     let play = lab.saltatory(&["play", "synthetic:1", "--name", "heap", "--wait"]);
     let config = saltatory::config::load(&lab.path("lane.toml"), &[]).unwrap();
-    let report = watched(config, 32, &["lane"]);
+    let report = watched(config, 32, &["lane", "in:eeg"]);
     play.kill();
     drop(turn);
     assert!(page(&report, "vote").passed_on > 200, "{} decisions", page(&report, "vote").passed_on);

@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     for piece in bytes.chunks(usize::from(*piece) + 1) {
         reader.room()[..piece.len()].copy_from_slice(piece);
         reader.came(piece.len());
-        while let Ok(Some(stamp_s)) = reader.next() {
+        while let Ok(Some(stamp_s)) = reader.next_sample() {
             assert!(!stamp_s.is_nan());
             reader.numbers(&mut numbers);
             reader.text(&mut text);

@@ -91,18 +91,26 @@ impl Config {
         Ok(())
     }
 
-    /// The stages from a source to the last fitted stage, in order; `None` when nothing is fitted.
-    /// Where stages join, the way of the samples is followed.
+    /// The stages on the way from a source to those that learn, in order; `None` when nothing learns.
+    /// Where stages join, the way of the samples is followed. It forks where a cheaper branch learns
+    /// beside the main one.
     pub fn chain(&mut self, sources: &[Spec]) -> Option<Vec<usize>> {
-        let fitted = |stage: &mut Unit<dyn Stage>| stage.unit.fitted().is_some();
-        let mut at = self.stages.iter_mut().rposition(fitted)?;
-        let mut chain = vec![at];
-        while let Some(Node::Stage(before)) = samples_way(&self.stages[at].from, sources) {
-            at = before;
-            chain.push(at);
+        let learns = |stage: &mut Unit<dyn Stage>| stage.unit.fitted().is_some();
+        let mut on_the_way: Vec<bool> = self.stages.iter_mut().map(learns).collect();
+        for i in (0..self.stages.len()).rev().filter(|i| on_the_way[*i]).collect::<Vec<_>>() {
+            let mut at = i;
+            while let Some(Node::Stage(before)) = self.samples_from(at, sources) {
+                on_the_way[before] = true;
+                at = before;
+            }
         }
-        chain.reverse();
-        Some(chain)
+        let chain: Vec<usize> = (0..self.stages.len()).filter(|i| on_the_way[*i]).collect();
+        (!chain.is_empty()).then_some(chain)
+    }
+
+    /// Where the samples that stage `i` works on come from.
+    pub fn samples_from(&self, i: usize, sources: &[Spec]) -> Option<Node> {
+        samples_way(&self.stages[i].from, sources)
     }
 
     /// The chain as a model file records it.

@@ -5,6 +5,7 @@ use super::{Config, Deadline, Fit, Key, Node, Placement, Realtime, Unit};
 use crate::deadline::Late;
 use crate::error::{Error, Result, nearest};
 use crate::kind::{BuildError, Kind};
+use crate::stages::Stage;
 use crate::{sinks, sources, stages};
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -121,7 +122,11 @@ impl<'i> Reader<'i> {
         for entry in sinks {
             let default = node(ids.len().saturating_sub(1).max(n_sources.saturating_sub(1)));
             let default = if ids.len() == n_sources { Node::Source(0) } else { default };
-            let from = self.from(&entry, &ids, &node, default);
+            let from = match entry.from {
+                // Where a cheaper branch may answer, a sink wants the decisions of both.
+                None if config.deadline.degrade.is_some() => ends(&config.stages),
+                _ => self.from(&entry, &ids, &node, default),
+            };
             config.sinks.extend(self.unit(entry, sinks::KINDS.iter(), "sink", from));
         }
         Some(config)
@@ -458,6 +463,12 @@ impl<'i> Reader<'i> {
         };
         text.lines().next().unwrap_or_default().to_owned()
     }
+}
+
+/// The stages that no other reads from.
+fn ends(stages: &[Unit<dyn Stage>]) -> Vec<Node> {
+    let all = (0..stages.len()).map(Node::Stage);
+    all.filter(|node| !stages.iter().any(|s| s.from.contains(node))).collect()
 }
 
 /// Adds the nearest name and the list of choices to an error.

@@ -110,8 +110,12 @@ impl Lane {
     }
 }
 
+/// How often a lane that spins looks before it lets others on its core have a turn.
+const LOOKS: u32 = 32;
+
 /// **Data.** The loop.
 fn run(pipeline: &mut Pipeline, mut inbox: Inbox, wait: Wait, stop: &AtomicBool) {
+    let mut looks = 0;
     while !stop.load(Ordering::Relaxed) {
         inbox.swaps.pop_with(|swap| {
             if let Some(exchange) = &mut swap.0 {
@@ -121,11 +125,22 @@ fn run(pipeline: &mut Pipeline, mut inbox: Inbox, wait: Wait, stop: &AtomicBool)
         match inbox.next() {
             Some(entry) => inbox.take(entry, pipeline),
             None if inbox.is_over() => return,
-            None if wait == Wait::Spin => std::hint::spin_loop(),
+            None if wait == Wait::Spin => spin(&mut looks),
             None => inbox.sleep(),
         }
     }
     inbox.pass_over(pipeline);
+}
+
+/// **Data.** Waits for a moment without sleeping. Whoever else has been put on this core, a sender of
+/// ours perhaps, would otherwise wait until the scheduler takes the core away, for milliseconds; on a
+/// core of its own the lane goes on at once.
+fn spin(looks: &mut u32) {
+    *looks = (*looks + 1) % LOOKS;
+    match *looks {
+        0 => std::thread::yield_now(),
+        _ => std::hint::spin_loop(),
+    }
 }
 
 impl Inbox {

@@ -4,11 +4,11 @@
 //! marker of a class. Where the running pipeline has sliding windows, the `[fit]` table says how
 //! epochs are cut instead. Each recording starts with fresh filters.
 
-use super::Tail;
-use crate::config::{self, Config, Node};
+use super::{Step, Tail};
+use crate::config::{self, Config, Node, Unit};
 use crate::engine::guard::Guard as Deadline;
 use crate::engine::intake::Guard;
-use crate::engine::pipeline::{Branch, Edge, Node as Step, Pipeline, Route};
+use crate::engine::pipeline::{Branch, Edge, Node as Placed, Pipeline, Route};
 use crate::error::{Error, Result};
 use crate::formats::Stream;
 use crate::frame::{Frame, Spec};
@@ -70,14 +70,30 @@ impl Plan {
         let sources = stand_ins(&config);
         let chain = learning_chain(&mut config, &sources)?;
         let first = first_fitted(&mut config, &chain);
-        let tail: Vec<usize> = chain.into_iter().skip(first).collect();
-        let mut stages = Vec::new();
-        for (i, stage) in config.stages.into_iter().enumerate() {
-            if tail.contains(&i) {
-                stages.push((stage.id, stage.unit));
+        let (head, tail) = chain.split_at(first);
+        let from = |i: usize| match config.samples_from(i, &sources) {
+            Some(Node::Stage(before)) if head.last() != Some(&before) => {
+                let place = tail.iter().position(|j| *j == before);
+                place.map(Some).ok_or_else(|| {
+                    config.stages[i].blame(Error::config(format!(
+                        "`{}` reads from `{}`: what learns must branch off behind the last stage before the \
+                         first that learns, or later",
+                        config.stages[i].id, config.stages[before].id
+                    )))
+                })
             }
-        }
-        Ok(Tail::new(stages))
+            _ => Ok(None),
+        };
+        let from: Vec<Option<usize>> = tail.iter().map(|i| from(*i)).collect::<Result<_>>()?;
+        let main = main_branch(&config);
+        let decides = tail.iter().rposition(|i| main[*i]).unwrap_or(tail.len() - 1);
+        let units = config.stages.into_iter().enumerate().filter(|(i, _)| tail.contains(i));
+        let step = |((_, unit), from): ((usize, Unit<dyn Stage>), _)| Step {
+            id: unit.id,
+            stage: unit.unit,
+            from,
+        };
+        Ok(Tail::new(units.zip(from).map(step).collect(), decides))
     }
 
     /// The name of the pipeline: its stages behind the windowing, up to the last that learns.
@@ -85,7 +101,9 @@ impl Plan {
         let mut config = self.config()?;
         let sources = stand_ins(&config);
         let chain = learning_chain(&mut config, &sources)?;
-        let kinds: Vec<&str> = chain.iter().map(|i| config.stages[*i].kind).collect();
+        let main = main_branch(&config);
+        let chain = chain.iter().filter(|i| main[**i]);
+        let kinds: Vec<&str> = chain.map(|i| config.stages[*i].kind).collect();
         let behind = kinds.iter().rposition(|kind| makes_windows(kind)).map_or(0, |i| i + 1);
         Ok(kinds[behind..].join("+"))
     }
@@ -167,6 +185,16 @@ fn learning_chain(config: &mut Config, sources: &[Spec]) -> Result<Vec<usize>> {
     })
 }
 
+/// Marks the stages that decide when there is time: all but those of the cheaper branch.
+fn main_branch(config: &Config) -> Vec<bool> {
+    let mut main = vec![true; config.stages.len()];
+    for (i, stage) in config.stages.iter().enumerate() {
+        let behind = |node: &Node| matches!(node, Node::Stage(j) if !main[*j]);
+        main[i] = config.deadline.degrade != Some(i) && !stage.from.iter().any(behind);
+    }
+    main
+}
+
 /// The place in `chain` of the first stage that learns.
 fn first_fitted(config: &mut Config, chain: &[usize]) -> usize {
     chain.iter().position(|i| config.stages[*i].unit.fitted().is_some()).unwrap_or(chain.len())
@@ -237,11 +265,11 @@ fn run(
             }
         };
         let route = Route::new(&spec, vec![edge]);
-        nodes.push(Step::new(stage, i, route, counters[i].clone()));
+        nodes.push(Placed::new(stage, i, route, counters[i].clone()));
     }
     let end = Box::new(Collector(collected.clone()));
     let route = Route::new(&spec, Vec::new());
-    nodes.push(Step::new(end, nodes.len(), route, counters[nodes.len()].clone()));
+    nodes.push(Placed::new(end, nodes.len(), route, counters[nodes.len()].clone()));
     let sources = vec![Route::new(&specs[0], vec![to(0, 0)]), Route::new(&specs[1], marker_edges)];
     let stages = nodes.len();
     let mut pipeline = Pipeline::new(sources, nodes, stages, on_gap, Deadline::none());

@@ -10,5 +10,5 @@ mod tail;
 mod validate;
 
 pub use epochs::{Epochs, Plan};
-pub use tail::Tail;
+pub use tail::{Step, Tail};
 pub use validate::{Evaluation, FOLDS, Fold, Protocol, evaluate};

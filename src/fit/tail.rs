@@ -8,39 +8,55 @@ use std::collections::BTreeMap;
 
 /// The stages that learn, and those between them.
 pub struct Tail {
-    stages: Vec<(String, Box<dyn Stage>)>,
+    steps: Vec<Step>,
+    /// The step whose scores count.
+    decides: usize,
+}
+
+/// A stage in its place.
+pub struct Step {
+    /// Its id.
+    pub id: String,
+    /// The stage.
+    pub stage: Box<dyn Stage>,
+    /// The step whose frames it works on; `None` for the frames that come in.
+    pub from: Option<usize>,
 }
 
 impl Tail {
-    /// A tail of stages with their ids, in order.
-    pub fn new(stages: Vec<(String, Box<dyn Stage>)>) -> Self {
-        Self { stages }
+    /// A tail of stages, each behind those that it reads from. The scores of number `decides` count.
+    pub fn new(steps: Vec<Step>, decides: usize) -> Self {
+        Self { steps, decides }
     }
 
     /// Fits every stage on labelled frames of `spec`: each learns on what the ones before make of
     /// them.
     pub fn fit(&mut self, spec: &Spec, x: &[Frame], y: &[usize], classes: &[String]) -> Result<()> {
-        let mut spec = spec.clone();
-        let mut frames = x.to_vec();
-        for (id, stage) in &mut self.stages {
+        let given = (spec.clone(), x.to_vec());
+        let mut made: Vec<(Spec, Vec<Frame>)> = Vec::new();
+        for Step { id, stage, from } in &mut self.steps {
+            let (spec, frames) = from.map_or(&given, |i| &made[i]);
             let here = |e: Error| e.at(format_args!("stage `{id}`"));
             if let Some(fitted) = stage.fitted() {
-                fitted.fit(&frames, y, classes).map_err(here)?;
+                fitted.fit(frames, y, classes).map_err(here)?;
             }
-            spec = stage.prepare(std::slice::from_ref(&spec)).map_err(here)?;
-            frames = frames
-                .iter()
-                .map(|frame| through(stage.as_mut(), frame))
-                .collect::<Result<_>>()
-                .map_err(here)?;
+            let spec = stage.prepare(std::slice::from_ref(spec)).map_err(here)?;
+            let frames = frames.iter().map(|frame| through(stage.as_mut(), frame));
+            let frames = frames.collect::<Result<_>>().map_err(here)?;
+            made.push((spec, frames));
         }
         Ok(())
     }
 
     /// The scores of one frame.
     pub fn scores(&mut self, frame: &Frame) -> Result<Vec<f64>> {
+        let mut way = vec![self.decides];
+        while let Some(before) = self.steps[way[way.len() - 1]].from {
+            way.push(before);
+        }
         let mut frame = frame.clone();
-        for (id, stage) in &mut self.stages {
+        for i in way.into_iter().rev() {
+            let Step { id, stage, .. } = &mut self.steps[i];
             frame =
                 through(stage.as_mut(), &frame).map_err(|e| e.at(format_args!("stage `{id}`")))?;
         }
@@ -50,7 +66,7 @@ impl Tail {
     /// What the stages learned, by id.
     pub fn parts(&mut self) -> Result<BTreeMap<String, Part>> {
         let mut parts = BTreeMap::new();
-        for (id, stage) in &mut self.stages {
+        for Step { id, stage, .. } in &mut self.steps {
             if let Some(fitted) = stage.fitted() {
                 parts.insert(id.clone(), fitted.save()?);
             }

@@ -32,7 +32,7 @@ pub struct Reflections {
 
 impl Reflections {
     /// Room for `n` x `n`, `n` at least 1.
-    pub fn new(n: usize, cpu: Cpu) -> Self {
+    pub fn on(cpu: Cpu, n: usize) -> Self {
         let matrix = Padded::new(n);
         let vector = || Aligned::new(matrix.stride());
         let (w, product, none) = (vector(), vector(), vector());
@@ -248,6 +248,89 @@ impl<const V: bool> Strip for Rows<'_, V> {
         let product = &mut product[rows];
         for r in 0..R {
             simd.store(sum[r], &mut product[r * S::LANES..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::linalg::Symmetric;
+    use crate::math::testing::{
+        SIZES, difference, numbers, on_every_cpu, positive, with_eigenvalues,
+    };
+
+    /// Everything symmetric, positive or not.
+    fn matrices(n: usize) -> Vec<(&'static str, Vec<f64>)> {
+        let mut all: Vec<_> = positive(n).into_iter().map(|(name, _, a)| (name, a)).collect();
+        let signs: Vec<f64> = numbers(n, 5);
+        let one_only: Vec<f64> = (0..n).map(|i| if i == 0 { 2.0 } else { 0.0 }).collect();
+        all.push(("indefinite", with_eigenvalues(&signs, 6)));
+        all.push(("of rank one", with_eigenvalues(&one_only, 7)));
+        all.push(("zero", vec![0.0; n * n]));
+        let nearly = |e: usize| if e / n == e % n { 1.0 } else { 1e-160 };
+        all.push(("nearly diagonal", (0..n * n).map(nearly).collect()));
+        all
+    }
+
+    fn tridiagonal(n: usize, diagonal: &[f64], beside: &[f64]) -> Vec<f64> {
+        let entry = |e: usize| match (e / n, e % n) {
+            (i, j) if i == j => diagonal[i],
+            (i, j) if i.abs_diff(j) == 1 => beside[i.min(j)],
+            _ => 0.0,
+        };
+        (0..n * n).map(entry).collect()
+    }
+
+    /// There and back again. Tolerance: a few roundings for each of the reflections, which all keep
+    /// lengths.
+    #[test]
+    fn what_was_reduced_is_restored() {
+        for n in SIZES {
+            for (name, a) in matrices(n) {
+                on_every_cpu(|cpu| {
+                    let mut reflections = Reflections::on(cpu, n);
+                    for _ in 0..2 {
+                        reflections.matrix().fill_from(&a);
+                        reflections.reduce();
+                    }
+                    let (diagonal, beside) = reflections.tridiagonal();
+                    let t = tridiagonal(n, diagonal, beside);
+                    assert_eq!(beside[n - 1], 0.0);
+                    let mut back = Padded::from_columns(n, &t);
+                    // Above the diagonal nothing counts.
+                    for (j, column) in back.columns_mut().enumerate() {
+                        column[..j].fill(9.0);
+                    }
+                    reflections.restore(&mut back);
+                    back.mirror();
+                    let error = difference(&back.to_columns(), &a, f64::MIN_POSITIVE);
+                    let tolerance = (4 * n) as f64 * f64::EPSILON;
+                    assert!(error < tolerance, "{cpu:?} {name} {n}: {error:e}");
+                });
+            }
+        }
+    }
+
+    /// Tolerance: the bound of the backward error, relative to the largest eigenvalue.
+    #[test]
+    fn the_eigenvalues_stay() {
+        for n in SIZES {
+            let mut work = Symmetric::new(n);
+            for (name, a) in matrices(n) {
+                work.eigen(&a).unwrap();
+                let want = work.values().to_vec();
+                on_every_cpu(|cpu| {
+                    let mut reflections = Reflections::on(cpu, n);
+                    reflections.matrix().fill_from(&a);
+                    reflections.reduce();
+                    let (diagonal, beside) = reflections.tridiagonal();
+                    work.eigen(&tridiagonal(n, diagonal, beside)).unwrap();
+                    let error = difference(work.values(), &want, f64::MIN_POSITIVE);
+                    let tolerance = (4 * n) as f64 * f64::EPSILON;
+                    assert!(error < tolerance, "{cpu:?} {name} {n}: {error:e}");
+                });
+            }
         }
     }
 }

@@ -13,5 +13,7 @@ pub mod simulator;
 pub mod sliding;
 pub mod sos;
 pub mod spd;
+#[cfg(test)]
+mod testing;
 pub mod triangular;
 pub mod tridiagonal;

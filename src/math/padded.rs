@@ -199,3 +199,66 @@ pub fn strips<S: Simd>(simd: S, rows: std::ops::Range<usize>, most: usize, work:
         row += height.max(1) * S::LANES;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::simd::Work;
+    use crate::math::testing::{SIZES, numbers, on_every_cpu};
+
+    #[test]
+    fn columns_lie_where_registers_want_them() {
+        for n in [1, 8, 9, 64, 120, 128, 129, 256, 306] {
+            let a = numbers(n * n, 1);
+            let padded = Padded::from_columns(n, &a);
+            assert_eq!(padded.data().as_ptr().align_offset(64), 0);
+            assert!(padded.stride() >= n && padded.stride().is_multiple_of(WIDTH));
+            assert!(n < 128 || !padded.stride().is_multiple_of(64), "{n}: columns collide");
+            assert_eq!(padded.to_columns(), a);
+            assert_eq!(padded.clone().column(n - 1), padded.column(n - 1));
+            let inside: f64 = a.iter().map(|v| v.abs()).sum();
+            let all: f64 = padded.data().iter().map(|v| v.abs()).sum();
+            assert!((inside - all).abs() < 1e-9 * all, "{n}: the padding is not zero");
+        }
+    }
+
+    #[test]
+    fn mirrored_is_symmetric() {
+        for n in SIZES {
+            let mut padded = Padded::from_columns(n, &numbers(n * n, 2));
+            let lower = padded.to_columns();
+            padded.mirror();
+            for i in 0..n {
+                for j in 0..n {
+                    assert_eq!(padded.column(j)[i], lower[i.min(j) * n + i.max(j)]);
+                }
+            }
+        }
+    }
+
+    struct Dot<'a>(&'a [f64], &'a [f64]);
+
+    impl Work for Dot<'_> {
+        type Output = f64;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> f64 {
+            dot(simd, self.0, self.1)
+        }
+    }
+
+    #[test]
+    fn sums_of_products() {
+        let (a, b) = (numbers(40, 3), numbers(40, 4));
+        let want: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+        let mut fused = Vec::new();
+        on_every_cpu(|cpu| {
+            let got = cpu.run(Dot(&a, &b));
+            assert!((got - want).abs() < 1e-14, "{cpu:?}");
+            if cpu.is_fused() {
+                fused.push(got.to_bits());
+            }
+        });
+        assert!(fused.windows(2).all(|w| w[0] == w[1]), "registers of every width add alike");
+    }
+}

@@ -236,3 +236,86 @@ fn put<S: Simd, const R: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::testing::{SIZES, difference, numbers, on_every_cpu, positive};
+
+    /// A B, column by column.
+    fn plain_product(n: usize, a: &[f64], b: &[f64]) -> Vec<f64> {
+        let entry = |e: usize| (0..n).map(|k| a[k * n + e % n] * b[e / n * n + k]).sum();
+        (0..n * n).map(entry).collect()
+    }
+
+    fn transposed(n: usize, a: &[f64]) -> Vec<f64> {
+        (0..n * n).map(|e| a[e % n * n + e / n]).collect()
+    }
+
+    /// The part on and below the diagonal, zero above.
+    fn lower(n: usize, a: &[f64]) -> Vec<f64> {
+        (0..n * n).map(|e| if e % n >= e / n { a[e] } else { 0.0 }).collect()
+    }
+
+    /// Tolerance: n roundings, and n again for what differs in the order.
+    #[test]
+    fn products_are_those_of_plain_loops() {
+        for n in SIZES {
+            let full = numbers(n * n, 1);
+            let (l, w) = (lower(n, &numbers(n * n, 2)), lower(n, &full));
+            let l_padded = Padded::from_columns(n, &l);
+            on_every_cpu(|cpu| {
+                for (shape, w) in [(Shape::Full, &full), (Shape::Lower, &w)] {
+                    let padded = Padded::from_columns(n, w);
+                    let mut out = Padded::from_columns(n, &numbers(n * n, 3));
+                    product(cpu, &padded, shape, &l_padded, &mut out);
+                    let p = plain_product(n, w, &l);
+                    let error = difference(&out.to_columns(), &p, 1.0);
+                    assert!(error < n as f64 * 1e-15, "{cpu:?} {n} {shape:?}: W L {error:e}");
+                    square(cpu, &Padded::from_columns(n, &p), shape, &mut out);
+                    let want = plain_product(n, &p, &transposed(n, &p));
+                    let got = lower(n, &out.to_columns());
+                    let error = difference(&got, &lower(n, &want), 1.0);
+                    assert!(error < n as f64 * 1e-15, "{cpu:?} {n} {shape:?}: P P^T {error:e}");
+                }
+            });
+        }
+    }
+
+    /// Tolerance: the known bound of the backward error of Cholesky's method, n epsilon.
+    #[test]
+    fn factors_give_the_matrix_back() {
+        for n in SIZES {
+            for (name, _, a) in positive(n) {
+                on_every_cpu(|cpu| {
+                    let mut l = Padded::from_columns(n, &numbers(n * n, 4));
+                    cholesky(cpu, &a, &mut l).unwrap();
+                    let l = l.to_columns();
+                    assert_eq!(l, lower(n, &l), "{name} {n}: not triangular");
+                    let got = plain_product(n, &l, &transposed(n, &l));
+                    let error = difference(&got, &a, 0.0);
+                    let tolerance = (n + 2) as f64 * f64::EPSILON;
+                    assert!(error < tolerance, "{cpu:?} {name} {n}: {error:e}");
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn bad_matrices_are_refused() {
+        on_every_cpu(|cpu| {
+            let mut l = Padded::new(2);
+            for (a, why) in [
+                ([1.0, 0.0, 0.0, f64::NAN], NotSpd::NotFinite),
+                ([1e200, 0.0, 0.0, 1.0], NotSpd::NotFinite),
+                ([1.0, 0.0, 0.0, -1.0], NotSpd::NotPositive),
+                ([0.0; 4], NotSpd::NotPositive),
+                ([1.0, 1.0, 1.0, 1.0], NotSpd::NotPositive),
+                ([1.0, 1.0 - 1e-16, 1.0 - 1e-16, 1.0], NotSpd::NotPositive),
+            ] {
+                assert_eq!(cholesky(cpu, &a, &mut l), Err(why), "{a:?}");
+            }
+            assert_eq!(cholesky(cpu, &[1e-12, 0.0, 0.0, 1e12], &mut l), Ok(()));
+        });
+    }
+}

@@ -85,6 +85,13 @@ impl Lab {
         lab
     }
 
+    /// The LSL session that the lab is in.
+    pub fn session(&self) -> String {
+        let config = std::fs::read_to_string(&self.session).unwrap();
+        let id = config.lines().find_map(|line| line.strip_prefix("SessionID = "));
+        id.unwrap().to_owned()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

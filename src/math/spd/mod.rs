@@ -64,17 +64,17 @@ pub fn tangent_len(n: usize) -> usize {
 impl Spd {
     /// Room for matrices of `n` x `n`, `n` at least 1.
     pub fn new(n: usize) -> Self {
-        Self::on(n, Cpu::best())
+        Self::on(Cpu::best(), n)
     }
 
     /// The same with the instructions of `cpu`.
-    pub fn on(n: usize, cpu: Cpu) -> Self {
+    pub fn on(cpu: Cpu, n: usize) -> Self {
         Self {
             cpu,
             work: Symmetric::new(n),
             factor: Padded::new(n),
-            reflections: Reflections::new(n, cpu),
-            logarithm: Logarithm::new(n, cpu),
+            reflections: Reflections::on(cpu, n),
+            logarithm: Logarithm::on(cpu, n),
             log: Padded::new(n),
             plain: vec![0.0; n * n],
         }

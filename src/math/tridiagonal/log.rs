@@ -68,7 +68,7 @@ impl From<&Set> for Terms {
 
 impl Logarithm {
     /// Room for `n` x `n`.
-    pub fn new(n: usize, cpu: Cpu) -> Self {
+    pub fn on(cpu: Cpu, n: usize) -> Self {
         let sets: Vec<Terms> = SETS.iter().map(Terms::from).collect();
         let most = sets.iter().map(|s| s.poles.len()).max().unwrap_or_default();
         let room = || Aligned::new(n * most);
@@ -79,6 +79,9 @@ impl Logarithm {
     /// Puts the logarithm into `out`, where the part on and below the diagonal counts. False if the
     /// matrix is not positive definite or its condition is beyond the table.
     pub fn compute(&mut self, diagonal: &[f64], beside: &[f64], out: &mut Padded) -> bool {
+        if !diagonal.iter().chain(beside).all(|v| v.is_finite()) {
+            return false;
+        }
         let upper = gershgorin(diagonal, beside);
         let Some(set) = self.set_for(diagonal, beside, upper) else { return false };
         let terms = &self.sets[set];
@@ -107,7 +110,7 @@ impl Logarithm {
 
     /// The first set that reaches from `upper` down to all eigenvalues.
     fn set_for(&self, diagonal: &[f64], beside: &[f64], upper: f64) -> Option<usize> {
-        if !(upper > 0.0 && upper < f64::INFINITY) {
+        if upper <= 0.0 {
             return None;
         }
         let mut shifts = [0.0; TRIALS];
@@ -264,3 +267,92 @@ const UNITS: [[f64; 8]; 8] = {
     }
     units
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::testing::on_every_cpu;
+    use std::f64::consts::PI;
+
+    const SIZES: [usize; 12] = [1, 2, 3, 4, 7, 8, 9, 16, 17, 22, 64, 88];
+
+    /// Each rational function against ln, at points of its range. Tolerance: 1e-15 that the table
+    /// promises, and the rounding of a sum that begins with `constant`.
+    #[test]
+    fn the_table_holds_logarithms() {
+        for terms in SETS.iter().map(Terms::from) {
+            let tolerance = 1e-15 + 8.0 * f64::EPSILON * terms.constant;
+            assert!(terms.poles.windows(2).all(|p| p[0] > p[1]), "in order");
+            for i in 0..=1000 {
+                let z = terms.bound.powf(f64::from(i) / 500.0 - 1.0);
+                let parts = terms.poles.iter().zip(&*terms.weights).map(|(p, g)| g / (z + p));
+                let error = terms.constant - parts.sum::<f64>() - z.ln();
+                assert!(error.abs() < tolerance, "{} poles at {z}: {error:e}", terms.poles.len());
+            }
+        }
+        assert!(SETS.len() <= TRIALS);
+    }
+
+    /// a + 2 b cos(angle_k) are the eigenvalues of the matrix with a on and b beside the diagonal, and
+    /// its eigenvectors are sines: a reference without decomposition. Tolerance: epsilon times the
+    /// condition.
+    #[test]
+    fn sines_are_the_reference() {
+        for n in SIZES {
+            for (a, b) in [(1.0, 0.0), (1.0, 1e-9), (4.0, -1.0), (2e5, -1e5), (2.000_001e-9, 1e-9)]
+            {
+                let angle = |k: usize| PI * (k + 1) as f64 / (n + 1) as f64;
+                let values: Vec<f64> = (0..n).map(|k| a + 2.0 * b * angle(k).cos()).collect();
+                let entry = |i: usize, j: usize| -> f64 {
+                    let term = |k: usize| {
+                        let sines =
+                            (angle(k) * (i + 1) as f64).sin() * (angle(k) * (j + 1) as f64).sin();
+                        values[k].ln() * sines
+                    };
+                    2.0 / (n + 1) as f64 * (0..n).map(term).sum::<f64>()
+                };
+                let mut beside = vec![b; n];
+                beside[n - 1] = 0.0;
+                let most = values.iter().fold(0.0, |m: f64, v| m.max(*v));
+                let least = values.iter().fold(most, |m: f64, v| m.min(*v));
+                let largest_log = values.iter().fold(1.0, |m: f64, v| m.max(v.ln().abs()));
+                let tolerance = (8.0 * most / least + 16.0 * largest_log) * f64::EPSILON;
+                on_every_cpu(|cpu| {
+                    let mut logarithm = Logarithm::on(cpu, n);
+                    let mut out = Padded::from_columns(n, &vec![3.0; n * n]);
+                    for _ in 0..2 {
+                        assert!(logarithm.compute(&vec![a; n], &beside, &mut out), "{n} {a} {b}");
+                    }
+                    for j in 0..n {
+                        for i in j..n {
+                            let error = (out.column(j)[i] - entry(i, j)).abs();
+                            assert!(error < tolerance, "{cpu:?} {n} {a} {b} {i} {j}: {error:e}");
+                        }
+                        assert!(out.column(j)[n..].iter().all(|v| *v == 0.0), "padding");
+                    }
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_positive_or_beyond_the_table_is_left_alone() {
+        on_every_cpu(|cpu| {
+            let mut out = Padded::new(3);
+            let mut logarithm = Logarithm::on(cpu, 3);
+            let mut tries =
+                |d: [f64; 3], e: [f64; 2]| logarithm.compute(&d, &[e[0], e[1], 0.0], &mut out);
+            assert!(tries([1.0, 1e-11, 1.0], [0.0, 0.0]));
+            assert!(!tries([1.0, 1e-12, 1.0], [0.0, 0.0]));
+            assert!(!tries([1.0, 0.0, 1.0], [0.0, 0.0]));
+            assert!(!tries([1.0, -1.0, 1.0], [0.0, 0.0]));
+            assert!(!tries([0.0; 3], [0.0; 2]));
+            assert!(!tries([-1.0; 3], [0.0; 2]));
+            assert!(!tries([1.0; 3], [1.0, 0.0]));
+            assert!(!tries([1.0; 3], [0.9, 0.9]));
+            assert!(!tries([f64::NAN, 1.0, 1.0], [0.0; 2]));
+            assert!(!tries([1.0; 3], [f64::NAN, 0.0]));
+            assert!(!tries([1.0, f64::INFINITY, 1.0], [0.0; 2]));
+        });
+    }
+}

@@ -8,8 +8,9 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 /// More channels than any device has; a stream that claims more is refused.
 const MAX_CHANNELS: usize = 16_384;
-/// A faster stream is refused.
+/// A faster stream is refused, and one that is slower without being irregular (rate 0).
 const MAX_RATE_HZ: f64 = 1e7;
+const MIN_RATE_HZ: f64 = 1e-6;
 /// A document with more nodes is refused.
 const MAX_NODES: u32 = 1_000_000;
 
@@ -49,7 +50,7 @@ pub(super) fn short(xml: &str) -> Result<Short> {
     let rate_hz = rate
         .parse()
         .ok()
-        .filter(|r| (0.0..=MAX_RATE_HZ).contains(r))
+        .filter(|r| *r == 0.0 || (MIN_RATE_HZ..=MAX_RATE_HZ).contains(r))
         .ok_or_else(|| wrong(format!("claims a rate of {rate} Hz")))?;
     let format = text(info, "channel_format");
     let format = Format::named(format)
@@ -76,7 +77,13 @@ pub(super) fn short(xml: &str) -> Result<Short> {
 /// The channels that the full form describes; those that it leaves out are numbered.
 pub(super) fn channels(xml: &str, count: usize) -> Vec<Channel> {
     let numbered = |i: usize| Channel::named((i + 1).to_string());
-    let Ok(document) = parse(xml) else { return (0..count).map(numbered).collect() };
+    let document = match parse(xml) {
+        Ok(document) => document,
+        Err(e) => {
+            tracing::warn!("a stream's channels are numbered, for its description is bad XML: {e}");
+            return (0..count).map(numbered).collect();
+        }
+    };
     let own = |node, tag| text(node, tag).trim().to_owned();
     let mut described = document
         .descendants()
@@ -150,6 +157,7 @@ mod tests {
             (">8<", ">-1<", "claims -1 channels"),
             (">160.0000000<", ">nan<", "a rate of nan"),
             (">160.0000000<", ">1e9<", "a rate of 1e9"),
+            (">160.0000000<", ">1e-300<", "a rate of 1e-300"),
             ("int16", "int12", "`int12`"),
             ("</info>", "", "XML is bad"),
         ] {

@@ -4,10 +4,11 @@
 use super::discovery::Found;
 use std::fmt::Write as _;
 
-/// Seconds of data that the sender keeps for us while we are busy.
+/// Seconds of data that the sender keeps for us while we are busy, ...
 const BUFFER_S: f64 = 360.0;
-/// The same for an irregular stream, in samples.
-const BUFFER_IRREGULAR: u32 = 36_000;
+/// ... for an irregular stream as if it had this rate, and at least so many samples.
+const IRREGULAR_HZ: f64 = 100.0;
+const LEAST_SAMPLES: f64 = 100.0;
 /// Longer headers are refused.
 const MAX_HEADER: usize = 16 << 10;
 
@@ -38,10 +39,8 @@ pub(super) fn request(found: &Found) -> String {
     let facts = &found.facts;
     // What a stream says of itself must not become a header of its own.
     let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
-    let samples = match facts.rate_hz {
-        0.0 => BUFFER_IRREGULAR,
-        rate_hz => (rate_hz * BUFFER_S).min(f64::from(i32::MAX)) as u32,
-    };
+    let rate_hz = if facts.rate_hz > 0.0 { facts.rate_hz } else { IRREGULAR_HZ };
+    let samples = (rate_hz * BUFFER_S).clamp(LEAST_SAMPLES, f64::from(i32::MAX)) as u32;
     let mut text = format!("LSL:streamfeed/110 {}\r\n", line(&facts.uid));
     let _ = write!(
         text,
@@ -93,7 +92,7 @@ pub fn answer(bytes: &[u8], uid: &str, ended: bool) -> Answer {
             "uid" if !value.eq_ignore_ascii_case(uid) => return Answer::Gone,
             "byte-order" => match value {
                 LITTLE | BIG => swapped = value != NATIVE,
-                // Some senders say so of texts and bytes.
+                // liblsl 1.13 says so with protocol 1.00, which is refused below.
                 "0" => swapped = false,
                 other => return Answer::Refused(format!("it sends bytes in the order {other}")),
             },
@@ -172,6 +171,8 @@ mod tests {
         let text = request(&found(Format::String, 0.0));
         assert!(!text.contains("Value-Size") && text.contains("Max-Buffer-Length: 36000\r\n"));
         assert!(request(&found(Format::Int8, 1e7)).contains("Max-Buffer-Length: 2147483647\r\n"));
+        // With none a sender of liblsl sends nothing.
+        assert!(request(&found(Format::Int8, 1e-3)).contains("Max-Buffer-Length: 100\r\n"));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Inlet {
     pub fn pull(&mut self, wait_s: f64) -> Pulled {
         let mut end_s = None;
         loop {
-            match self.reader.next() {
+            match self.reader.next_sample() {
                 Ok(Some(stamp_s)) => return Pulled::Sample(stamp_s),
                 Ok(None) if wait_s == 0.0 => return Pulled::Nothing,
                 Ok(None) => {}
@@ -204,13 +204,17 @@ fn full_description(sender: SocketAddr) -> Result<String, Failure> {
     let end = Instant::now() + TALK;
     loop {
         match read_until(&mut stream, &mut part, end)? {
-            0 => return Ok(String::from_utf8_lossy(&xml).into_owned()),
+            0 => break,
             n => xml.extend_from_slice(&part[..n]),
         }
         if xml.len() > MAX_DESCRIPTION {
             return Err(Failure::Refused("its description is longer than 32 MiB".into()));
         }
     }
+    if !xml.trim_ascii_end().ends_with(b"</info>") {
+        return Err(Failure::Gone("its description broke off".into()));
+    }
+    Ok(String::from_utf8_lossy(&xml).into_owned())
 }
 
 /// Asks a sender for the samples of a stream and checks that both mean the same by them.
@@ -239,7 +243,7 @@ fn request_samples(found: &Found) -> Result<(TcpStream, Reader), Failure> {
     reader.came(rest.len());
     for test in [4, 2] {
         loop {
-            match reader.next() {
+            match reader.next_sample() {
                 Ok(Some(_)) if reader.is_test(test) => break,
                 Ok(None) => {}
                 _ => return Err(Failure::Refused("its samples are not what it said".into())),

@@ -214,7 +214,7 @@ impl Reader {
     }
 
     /// Where the bytes that come next belong, at least one; [`Reader::came`] says how many came.
-    /// Call it when [`Reader::next`] gave nothing; it forgets the last sample.
+    /// Call it when [`Reader::next_sample`] gave nothing; it forgets the last sample.
     pub fn room(&mut self) -> &mut [u8] {
         self.buffer.copy_within(self.unread.clone(), 0);
         self.unread = 0..self.unread.len();
@@ -232,7 +232,7 @@ impl Reader {
     }
 
     /// Takes the next sample that has come as a whole; gives its time on the sender's clock.
-    pub fn next(&mut self) -> Result<Option<f64>, Nonsense> {
+    pub fn next_sample(&mut self) -> Result<Option<f64>, Nonsense> {
         let Some(cut) = self.layout.cut(&self.buffer[self.unread.clone()])? else {
             return Ok(None);
         };

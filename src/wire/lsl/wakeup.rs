@@ -1,9 +1,10 @@
-//! Wakes liblsl's readers when a sample comes, instead of letting them look once a millisecond.
+//! Wakes the threads of liblsl that send, when a sample comes, instead of letting them look once a
+//! millisecond.
 //!
 //! The liblsl 1.13 that the `lsl` crate bundles waits on an empty sample queue by sleeping 1 ms at a
-//! time, in every inlet and in every connection of an outlet: 0.5 ms of delay on average and more
-//! than 1 ms at worst, twice on the way from sample to decision, and a thousand wake-ups a second
-//! for each. (liblsl 1.14 and later wait on a condition variable.) The linker puts the two functions
+//! time, in every connection of an outlet: 0.5 ms of delay on average and more than 1 ms at worst
+//! before a decision leaves, and a thousand wake-ups a second. (liblsl 1.14 and later wait on a
+//! condition variable; our inlets have no such queue.) The linker puts the two functions
 //! here in place of its own (`--wrap`, see `build.rs`); the queue itself stays liblsl's. Where that
 //! is not done, nothing refers to them and liblsl works as it always did. On Linux every program that
 //! links this library needs those linker arguments; `fuzz/Cargo.toml` shows how another crate gets them.

@@ -144,15 +144,19 @@ fn who_cannot_be_understood_is_refused_and_who_is_gone_is_not_there() {
             // Who was understood does not listen any more.
             let _ = stream.write_all(&bytes);
         });
-        Inlet::open(&found).map(|opened| opened.is_some())
+        Inlet::open(&found)
     };
     let agreement = fake::agreement(&layout, "uid-1");
-    assert_eq!(answered(agreement.clone()).unwrap(), true);
-    assert_eq!(answered(agreement[..agreement.len() - 1].to_vec()).unwrap(), false);
-    assert_eq!(answered(fake::agreement(&layout, "uid-2")).unwrap(), false);
-    assert_eq!(answered(b"LSL/110 404 Not found".to_vec()).unwrap(), false);
-    assert_eq!(answered(Vec::new()).unwrap(), false);
-    let refused = |bytes| answered(bytes).unwrap_err().to_string();
+    assert!(answered(agreement.clone()).unwrap().is_some());
+    for gone in [
+        agreement[..agreement.len() - 1].to_vec(),
+        fake::agreement(&layout, "uid-2"),
+        b"LSL/110 404 Not found".to_vec(),
+        Vec::new(),
+    ] {
+        assert!(answered(gone).unwrap().is_none());
+    }
+    let refused = |bytes| answered(bytes).err().expect("a refusal").to_string();
     let other = Layout { format: Format::Int32, ..layout };
     let says = "its samples are not what it said";
     assert!(refused(fake::agreement(&other, "uid-1")).contains(says));
@@ -183,5 +187,22 @@ fn a_sender_that_trickles_does_not_hold_up_the_caller() {
     for busy in [false, true] {
         inlet.set_busy(busy).unwrap();
         assert_eq!(inlet.pull(0.05), Pulled::Nothing);
+    }
+}
+
+#[test]
+fn a_description_that_breaks_off_is_none() {
+    for (said, there) in [("<info><desc>", false), ("", false), ("<info></info>\n\n", true)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let sender = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut request = [0; 14];
+            stream.read_exact(&mut request).unwrap();
+            assert_eq!(&request, b"LSL:fullinfo\r\n");
+            stream.write_all(said.as_bytes()).unwrap();
+        });
+        assert_eq!(full_description(address).is_ok(), there, "{said}");
+        sender.join().unwrap();
     }
 }

@@ -22,7 +22,7 @@ fn read(reader: &mut Reader, bytes: &[u8], pieces: &[usize]) -> Vec<(f64, Vec<f6
     let mut samples = Vec::new();
     let (mut rest, mut pieces) = (bytes, pieces.iter().cycle());
     loop {
-        while let Some(stamp_s) = reader.next().unwrap() {
+        while let Some(stamp_s) = reader.next_sample().unwrap() {
             let (mut numbers, mut text) = (Vec::new(), String::new());
             reader.numbers(&mut numbers);
             reader.text(&mut text);
@@ -49,20 +49,20 @@ fn the_test_pattern_is_known_in_every_format_and_order() {
             let mut reader = Reader::new(layout);
             reader.room()[..bytes.len()].copy_from_slice(&bytes);
             reader.came(bytes.len());
-            assert_eq!(reader.next(), Ok(Some(123_456.789)));
+            assert_eq!(reader.next_sample(), Ok(Some(123_456.789)));
             assert!(reader.is_test(4), "{layout:?}");
             assert!(!reader.is_test(2) || format == Format::String, "{layout:?}");
-            assert_eq!(reader.next(), Ok(Some(123_456.789)));
+            assert_eq!(reader.next_sample(), Ok(Some(123_456.789)));
             assert!(reader.is_test(2), "{layout:?}");
-            assert_eq!(reader.next(), Ok(None));
+            assert_eq!(reader.next_sample(), Ok(None));
             // One bit is enough.
             let last = bytes.len() - 1;
             bytes[last] ^= 1;
             let mut reader = Reader::new(layout);
             reader.room()[..bytes.len()].copy_from_slice(&bytes);
             reader.came(bytes.len());
-            reader.next().unwrap();
-            reader.next().unwrap();
+            reader.next_sample().unwrap();
+            reader.next_sample().unwrap();
             assert!(!reader.is_test(2), "{layout:?}");
         }
     }
@@ -111,7 +111,7 @@ fn a_long_text_is_taken_and_the_memory_stays_bounded() {
     let bytes = fake::sample(&layout, None, &[Value::Text(long), Value::Text(vec![0; 100])]);
     reader.room()[..bytes.len().min(1 << 20)].copy_from_slice(&bytes[..1 << 20]);
     reader.came(1 << 20);
-    assert_eq!(reader.next(), Ok(None), "the second length has not come");
+    assert_eq!(reader.next_sample(), Ok(None), "the second length has not come");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn nonsense_is_told_before_it_is_waited_for() {
         let mut reader = Reader::new(layout(format, 2, false));
         reader.room()[..bytes.len()].copy_from_slice(bytes);
         reader.came(bytes.len());
-        reader.next().unwrap_err()
+        reader.next_sample().unwrap_err()
     };
     assert_eq!(nonsense(Format::Int64, &[0]), "a sample begins with an unknown tag");
     assert_eq!(nonsense(Format::Int64, &[3]), "a sample begins with an unknown tag");
@@ -187,7 +187,7 @@ proptest! {
                 Value::Number(v) => prop_assert_eq!(text.parse::<f64>().unwrap() as f32, *v as f32),
             }
         }
-        prop_assert_eq!(reader.next(), Ok(None));
+        prop_assert_eq!(reader.next_sample(), Ok(None));
     }
 
     /// Bytes of any kind give samples, nothing, or an error.
@@ -197,7 +197,7 @@ proptest! {
         for piece in bytes.chunks(7) {
             reader.room()[..piece.len()].copy_from_slice(piece);
             reader.came(piece.len());
-            while let Ok(Some(_)) = reader.next() {}
+            while let Ok(Some(_)) = reader.next_sample() {}
         }
         prop_assert!(reader.buffer.len() <= 128 << 10);
     }

@@ -1,0 +1,175 @@
+//! The tangent space and the decoder behind it share their work where nobody else sees the vector
+//! between them; the decisions are those of the two apart.
+
+#![allow(clippy::unwrap_used)]
+
+use saltatory::config::{self, Config, Node};
+use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
+use saltatory::ledger::Cause;
+use saltatory::stages::{Emit, Fault, Stage};
+
+const HEAD: &str = "[[source]]\nkind = \"replay\"\nid = \"eeg\"\npath = \"-\"\n";
+const CHAIN: &str = "[[stage]]\nkind = \"window\"\nlength_s = 1.0\nstep_s = 0.1\n\n\
+                     [[stage]]\nkind = \"covariance\"\nestimator = \"oas\"\n\n\
+                     [[stage]]\nkind = \"tangent\"\n\n\
+                     [[stage]]\nkind = \"logistic\"\n";
+const FORK: &str = "\n[[stage]]\nkind = \"logistic\"\nid = \"other\"\nfrom = \"tangent\"\n";
+
+const TANGENT: usize = 2;
+const LOGISTIC: usize = 3;
+const N: usize = 6;
+
+/// The part of a config that learns, taught and prepared.
+struct Chain {
+    config: Config,
+    classes: usize,
+}
+
+impl Chain {
+    fn new(classes: usize, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, format!("{HEAD}{CHAIN}{more}")).unwrap();
+        let mut config = config::load(&path, &[]).unwrap();
+        let labels: Vec<usize> = (0..40).map(|i| i % classes).collect();
+        let names: Vec<String> = (0..classes).map(|k| format!("class {k}")).collect();
+        let mut frames: Vec<Frame> =
+            labels.iter().enumerate().map(|(i, y)| matrix(i as u64, *y)).collect();
+        let specs = [spec(Payload::Matrix, N, N), spec(Payload::Vector, 1, N * (N + 1) / 2)];
+        for i in TANGENT..config.stages.len() {
+            let stage = config.stages[i].unit.as_mut();
+            stage.fitted().unwrap().fit(&frames, &labels, &names).unwrap();
+            if i == TANGENT {
+                stage.prepare(&specs[..1]).unwrap();
+                frames = frames.into_iter().map(|f| process(stage, f).unwrap()).collect();
+            }
+        }
+        let mut chain = Self { config, classes };
+        chain.prepare();
+        chain
+    }
+
+    fn prepare(&mut self) {
+        let source = Spec {
+            channels: (0..N).map(|i| Channel::named(format!("C{i}"))).collect(),
+            rate_hz: 100.0,
+            ..spec(Payload::Samples, 16, N)
+        };
+        self.config.prepare(&[source], None).unwrap();
+    }
+
+    /// What goes from the tangent space to the decoder, and what that makes of it.
+    fn run(&mut self, frame: Frame) -> Result<(usize, Frame), Fault> {
+        let between = process(self.config.stages[TANGENT].unit.as_mut(), frame)?;
+        let length = between.cols;
+        Ok((length, process(self.config.stages[LOGISTIC].unit.as_mut(), between)?))
+    }
+
+    /// How many numbers of what the tangent space found reach the decoder.
+    fn width(&mut self) -> usize {
+        self.run(matrix(0, 0)).unwrap().0
+    }
+
+    fn rows(&self) -> usize {
+        if self.classes == 2 { 1 } else { self.classes }
+    }
+}
+
+/// Tolerance: rounding, which the logits of matrices of a condition of about a hundred multiply.
+#[test]
+fn fused_decisions_are_the_same() {
+    for classes in [2, 3, 4] {
+        let (mut apart, mut fused) = (Chain::new(classes, ""), Chain::new(classes, ""));
+        fused.config.fuse(&[]);
+        assert_eq!(apart.width(), N * (N + 1) / 2);
+        assert_eq!(fused.width(), fused.rows());
+        for i in 100..200 {
+            let x = matrix(i, i as usize % classes);
+            let ((_, want), (_, got)) = (apart.run(x.clone()).unwrap(), fused.run(x).unwrap());
+            assert_eq!(
+                (got.span, got.flags, got.rows, got.cols),
+                (want.span, want.flags, 1, classes)
+            );
+            for (got, want) in got.data.iter().zip(&want.data) {
+                assert!((got - want).abs() < 1e-11, "{got} {want}");
+            }
+        }
+
+        let mut bad = matrix(7, 0);
+        bad.data[3] = f64::NAN;
+        let mut flat = matrix(7, 0);
+        flat.data.fill(1.0);
+        for frame in [bad, flat] {
+            assert_eq!(apart.run(frame.clone()).unwrap_err(), fused.run(frame).unwrap_err());
+        }
+        let end = Frame { flags: Flags::END, rows: 0, data: Vec::new(), ..matrix(0, 0) };
+        let (_, end) = fused.run(end).unwrap();
+        assert!(end.flags.has(Flags::END) && end.data.is_empty());
+    }
+}
+
+#[test]
+fn prepared_again_they_are_apart() {
+    let mut chain = Chain::new(3, "");
+    let before = chain.run(matrix(1, 1)).unwrap();
+    chain.config.fuse(&[]);
+    chain.prepare();
+    let again = chain.run(matrix(1, 1)).unwrap();
+    assert_eq!((before.0, before.1.data), (again.0, again.1.data));
+    chain.config.fuse(&[]);
+    assert_eq!(chain.width(), 3);
+}
+
+#[test]
+fn a_vector_that_others_see_is_sent() {
+    let whole = N * (N + 1) / 2;
+    let mut tapped = Chain::new(2, "");
+    tapped.config.fuse(&[Node::Stage(TANGENT)]);
+    assert_eq!(tapped.width(), whole);
+    tapped.config.fuse(&[Node::Stage(LOGISTIC), Node::Source(0)]);
+    assert_eq!(tapped.width(), 1);
+    let mut forked = Chain::new(2, FORK);
+    forked.config.fuse(&[]);
+    assert_eq!(forked.width(), whole);
+}
+
+fn spec(payload: Payload, rows: usize, cols: usize) -> Spec {
+    Spec { payload, rows, cols, ..Spec::markers() }
+}
+
+/// A positive matrix out of a hat, a little different for each class.
+fn matrix(seed: u64, class: usize) -> Frame {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as f64 / u64::MAX as f64 - 0.5
+    };
+    let x: Vec<f64> = (0..4 * N * N).map(|_| next()).collect();
+    let mut frame = spec(Payload::Matrix, N, N).frame();
+    frame.rows = N;
+    frame.span.last = seed;
+    for i in 0..N {
+        for j in 0..N {
+            let sum: f64 = x.chunks_exact(N).map(|row| row[i] * row[j]).sum();
+            let stretch = if i == j && i == class { 1.5 } else { 1.0 };
+            frame.data.push(stretch * sum);
+        }
+    }
+    frame
+}
+
+/// The one frame that the stage makes of `frame`.
+fn process(stage: &mut dyn Stage, mut frame: Frame) -> Result<Frame, Fault> {
+    struct Last(Option<Frame>);
+    impl Emit for Last {
+        fn emit(&mut self, frame: &mut Frame) {
+            assert!(self.0.replace(frame.clone()).is_none(), "more than one frame");
+        }
+        fn count(&mut self, _cause: Cause, _n: u64) {}
+    }
+    let mut last = Last(None);
+    stage.process(&mut frame, &mut last)?;
+    Ok(last.0.expect("one frame"))
+}
