@@ -170,10 +170,10 @@ fn a_doctor_finds_out_and_advises() {
     assert!(normal["n"].as_u64().unwrap() > 0 && normal["p9999_us"].is_f64(), "{normal}");
     let granted = report["rights"]["realtime_priority"]["granted"].as_bool().unwrap();
     assert_eq!(report["jitter"]["realtime"].is_object(), granted);
-    let lsl = &report["lsl"]["Ok"];
-    assert_eq!(lsl["lost"], 0, "{}", report["lsl"]);
-    assert!(lsl["under_way"]["p50_us"].as_f64().unwrap() > 0.0, "{lsl}");
-    assert!(report["disk"]["Ok"]["mib_per_s"].as_f64().unwrap() > 0.0, "{}", report["disk"]);
+    let (lsl, disk) = (&report["lsl"], &report["disk"]);
+    assert!(lsl["under_way"]["n"].as_u64() > Some(0) && lsl["lost"].is_u64(), "{lsl}");
+    assert!(lsl["under_way"]["p50_us"].as_f64() > Some(0.0), "{lsl}");
+    assert!(disk["mib_per_s"].as_f64() > Some(0.0), "{disk}");
     let channels: Vec<_> = report["holds"]
         .as_array()
         .unwrap()
@@ -250,13 +250,9 @@ fn a_worker_and_a_cheaper_branch_are_weighed_as_such() {
     lab.saltatory(&["check", &lab.arg("two.toml")]).fails(2, &["the deadline of 0.001 ms"]);
 
     // It must branch off behind the windows.
-    let early = two.replace("from = \"covariance\"", "from = \"window\"").replacen(
-        "kind = \"mdm\"\nid = \"quick\"",
-        "kind = \"bandpass\"\nid = \"quick\"\nlow_hz = 1.0\nhigh_hz = 4.0",
-        1,
-    );
-    lab.write("two.toml", format!("deadline_ms = 1000.0\n{head}{early}"));
-    lab.saltatory(&["check", &lab.arg("two.toml")]).fails(2, &["quick"]);
+    let early = head.replace("quick", "window");
+    lab.write("two.toml", format!("deadline_ms = 1000.0\n{early}{two}"));
+    lab.saltatory(&["check", &lab.arg("two.toml")]).fails(2, &["two.toml:", "must branch off"]);
 }
 
 #[test]

@@ -60,7 +60,9 @@ fn measure(path: &Path, options: &Options) -> Result<Vec<Record>> {
     for refused in trial.realtime.iter().filter(|grant| !grant.granted) {
         eprintln!("{name}: {} was refused: {}", refused.what, refused.why);
     }
-    for end in &trial.ends {
+    let any = trial.ends.iter().any(|end| end.engine.n > 0);
+    // A branch that was at rest all the time says nothing; that nothing came out at all says much.
+    for end in trial.ends.iter().filter(|end| end.engine.n > 0 || !any) {
         let title = format!("{name}: arrival to {}", ids[end.stage]);
         records.push(
             Record::of(title, &shape, &end.engine)

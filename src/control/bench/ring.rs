@@ -85,7 +85,8 @@ fn inbox(options: &Options, spin: bool) -> Watch {
     let (started, mut out) = (Instant::now(), spec.frame());
     let send = move || {
         frame.span.arrived_s = started.elapsed().as_secs_f64();
-        assert!(writer.push(&frame), "there is room for one");
+        // A reader that gets no processor time leaves it full.
+        writer.push(&frame);
     };
     let take = move |really: bool| match really {
         false => (reader.waiting() > 0).then_some(0.0),
@@ -101,7 +102,7 @@ fn outbox(options: &Options, spin: bool) -> Watch {
     let (started, mut out) = (Instant::now(), spec.frame());
     let send = move || {
         frame.span.arrived_s = started.elapsed().as_secs_f64();
-        assert!(tx.push_with(|slot| slot.copy_from(&frame)), "there is room for one");
+        tx.push_with(|slot| slot.copy_from(&frame));
     };
     let take = move |really: bool| match really {
         false => (rx.waiting() > 0).then_some(0.0),
@@ -151,6 +152,9 @@ fn hand_over(
                     theirs.wait(NAP, || take.borrow_mut()(false).is_some());
                 }
             }
+        }
+        while let Some(time_s) = take(true) {
+            watch.add_s(time_s);
         }
         watch
     });

@@ -230,11 +230,12 @@ impl Rig {
         let time_s = |index: u64| index as f64 / rate_hz;
         let (first_s, last_s) = (time_s(first), time_s(last));
         frame.span = Span { first, last, first_s, last_s, arrived_s: last_s };
-        if let Some(cue) = self.cue.as_mut().filter(|_| self.next.is_multiple_of(CUE_EVERY)) {
+        if let Some(cue) = self.cue.as_ref().filter(|_| self.next.is_multiple_of(CUE_EVERY)) {
+            let mut cue = cue.clone();
             let index = self.next / CUE_EVERY;
             cue.span =
                 Span { first: index, last: index, first_s, last_s: first_s, arrived_s: first_s };
-            self.pipeline.take(1, cue);
+            self.pipeline.take(1, &mut cue);
         }
         self.next += 1;
     }

@@ -55,6 +55,12 @@ pub fn try_lsl() -> Result<()> {
     let Some((inlet, _)) = opened else {
         return Err(Error::run(format!("a stream of its own was not found within {PATIENCE_S} s")));
     };
+    while !outlet.has_listener() {
+        if clock::now_s() - asked_s > 2.0 * PATIENCE_S {
+            return Err(Error::run("a connection to a stream of its own does not come about"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let receiver = std::thread::spawn(move || receive(inlet));
     for _ in 0..SAMPLES {
         std::thread::sleep(BETWEEN);

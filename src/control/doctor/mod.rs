@@ -18,7 +18,7 @@ use advice::Advice;
 use disk::Disk;
 use holds::Hold;
 use lsl::Loopback;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use timing::{Jitter, Timer};
 
 /// The priority that a real-time lane would ask for.
@@ -32,12 +32,25 @@ struct Report {
     jitter: Lateness,
     rights: Rights,
     /// LSL on loopback, or why it does not work.
+    #[serde(serialize_with = "or_error")]
     lsl: Result<Loopback, String>,
     /// The folder that this was started in, or why it cannot be written to.
+    #[serde(serialize_with = "or_error")]
     disk: Result<Disk, String>,
     /// What the machine can hold: made-up pipelines of growing size.
     holds: Vec<Hold>,
     advice: Vec<Advice>,
+}
+
+/// Writes what was found, or `{"error": why not}`.
+fn or_error<T: Serialize, S: Serializer>(
+    found: &Result<T, String>,
+    s: S,
+) -> Result<S::Ok, S::Error> {
+    match found {
+        Ok(found) => found.serialize(s),
+        Err(why) => s.collect_map([("error", why)]),
+    }
 }
 
 /// How late a thread wakes up that sleeps until a given time, once a millisecond.

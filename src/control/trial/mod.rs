@@ -14,7 +14,7 @@ use super::running::Running;
 use super::stop::Stop;
 use crate::clock;
 use crate::config::{Config, Node};
-use crate::deadline;
+use crate::deadline::{self, Late};
 use crate::engine::rights::Grant;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
@@ -95,6 +95,8 @@ impl Costs {
 pub fn run(mut config: Config, sources: &[Spec], plan: &Plan) -> Result<Trial> {
     let ends = ends(&config);
     let reaches = (0..config.stages.len()).map(|i| reached(&config, i, &ends)).collect::<Vec<_>>();
+    // Of branches that take turns one may be at rest all the time.
+    let all = config.deadline.late != Late::Degrade;
     let pace = Arc::new(Pace::new(sources.iter().any(|s| s.payload == Payload::Markers)));
     let places = sample_ids(&config, sources);
     make_up(&mut config, sources, &pace)?;
@@ -106,7 +108,8 @@ pub fn run(mut config: Config, sources: &[Spec], plan: &Plan) -> Result<Trial> {
     let mut running = Running::start(config, None, None, &stop, |config, _| {
         Meter::add_to(config, &ends, &tallies, &pace);
     })?;
-    let cores = watch(&mut running, &tallies, &pace, plan, &stop);
+    let seen = Seen { tallies: &tallies, all };
+    let cores = watch(&mut running, &seen, &pace, plan, &stop);
     let (facts, realtime) = (running.facts().clone(), running.grants().to_vec());
     running.finish().1?;
 
@@ -173,37 +176,43 @@ fn make_up(config: &mut Config, sources: &[Spec], pace: &Arc<Pace>) -> Result<()
     Ok(())
 }
 
+/// What comes out of the ends.
+struct Seen<'a> {
+    tallies: &'a [Arc<Mutex<Tally>>],
+    /// Whether something has to come out of all of them.
+    all: bool,
+}
+
+impl Seen<'_> {
+    /// How many results there were at the end that has fewest, of those that count.
+    fn count(&self, of: impl Fn(&Tally) -> u64) -> u64 {
+        let lock = |t: &Arc<Mutex<Tally>>| of(&t.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = self.tallies.iter().map(lock);
+        if self.all { counts.min() } else { counts.max() }.unwrap_or_default()
+    }
+}
+
 /// Waits until enough was seen; returns the processor time per second at the pace of a clock.
-fn watch(
-    running: &mut Running,
-    tallies: &[Arc<Mutex<Tally>>],
-    pace: &Pace,
-    plan: &Plan,
-    stop: &Stop,
-) -> f64 {
-    let count = |paced: bool| {
-        let count = |t: &Arc<Mutex<Tally>>| {
-            let tally = t.lock().unwrap_or_else(PoisonError::into_inner);
-            if paced { tally.paced_count() } else { tally.count() }
-        };
-        tallies.iter().map(count).min().unwrap_or_default()
-    };
+fn watch(running: &mut Running, seen: &Seen, pace: &Pace, plan: &Plan, stop: &Stop) -> f64 {
     let since_s = clock::now_s();
-    let (mut seen, mut calm) = (0, 0);
+    let (mut worked, mut calm) = (0, 0);
     let (mut paced_from_s, mut cpu_before_s) = (None, 0.0);
     running.watch(stop, |running| {
         let now_s = clock::now_s();
         match paced_from_s {
-            Some(from_s) => return count(true) < plan.paced && now_s - from_s < plan.paced_s,
+            Some(from_s) => {
+                let enough = seen.count(Tally::paced_count) >= plan.paced;
+                return !enough && now_s - from_s < plan.paced_s;
+            }
             None if !pace.is_held() => {
-                if count(false) >= plan.hot || now_s - since_s > FILL_S {
+                if seen.count(Tally::count) >= plan.hot || now_s - since_s > FILL_S {
                     pace.hold();
                 }
             }
             None => {
-                let worked: u64 = running.facts().ledger.pages().iter().map(|p| p.taken_in).sum();
-                calm = if worked == seen { calm + 1 } else { 0 };
-                seen = worked;
+                let now: u64 = running.facts().ledger.pages().iter().map(|p| p.taken_in).sum();
+                calm = if now == worked { calm + 1 } else { 0 };
+                worked = now;
                 if calm >= CALM || now_s - since_s > 2.0 * FILL_S {
                     pace.go(now_s);
                     (paced_from_s, cpu_before_s) = (Some(now_s), cpu_s());

@@ -17,6 +17,9 @@ use std::time::Duration;
 const EXAMPLES: usize = 8;
 /// How long a source rests that has nothing to send.
 const NAP: Duration = Duration::from_millis(1);
+/// How long a loop of noise is at most, in seconds and in numbers.
+const LOOP_S: f64 = 1.0;
+const LOOP_NUMBERS: usize = 1 << 21;
 /// From one marker to the next, in seconds.
 const CUE_EVERY_S: f64 = 0.25;
 
@@ -121,7 +124,7 @@ impl Pace {
     }
 }
 
-/// A source that plays a second of noise over and over, in blocks as a device sends them. It begins as a
+/// A source that plays a second of noise, or less of many channels, over and over, in blocks as a device sends them. It begins as a
 /// recording does, as fast as it is read, and goes on as a device.
 pub struct Noise {
     spec: Spec,
@@ -140,8 +143,10 @@ impl Noise {
     /// Noise as `spec` says, a block every `block_s` seconds.
     pub fn new(spec: &Spec, block_s: f64, pace: Arc<Pace>) -> Self {
         let rows = ((block_s * spec.rate_hz).round() as usize).clamp(1, spec.rows.max(1));
-        let second = (spec.rate_hz.ceil() as usize).div_ceil(rows).max(1) * rows;
-        let played = Spec { payload: Payload::Window, rows: second, ..spec.clone() };
+        let blocks = (LOOP_S * spec.rate_hz / rows as f64).ceil() as usize;
+        let within = LOOP_NUMBERS / (rows * spec.cols.max(1));
+        let length = blocks.min(within).max(1) * rows;
+        let played = Spec { payload: Payload::Window, rows: length, ..spec.clone() };
         let loops = frames(&played, 1, 3).swap_remove(0).data;
         let (next, start_s) = (0, 0.0);
         let spec = spec.clone();
