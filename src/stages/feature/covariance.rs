@@ -135,6 +135,7 @@ fn shape(spec: &Spec) -> Option<Shape> {
 #[cfg(test)]
 mod tests {
     use crate::frame::{Payload, Spec};
+    use crate::ledger::Cause;
     use crate::stages::feature::KINDS;
     use crate::stages::testing::{Seen, numbers, samples};
 
@@ -151,7 +152,9 @@ mod tests {
         built.unit.process(&mut frame, &mut seen).unwrap();
         assert_eq!((seen.frames[0].span.last, seen.frames[0].text.as_str()), (7, "T1"));
         assert!((seen.frames[0].data[1] - 5.0 / 3.0).abs() < 1e-12);
-        assert!(built.unit.process(&mut numbers(2, &[f64::NAN; 6]), &mut seen).is_err());
+        // What is not finite is no reason to start anew: the window is of no use, and counted.
+        built.unit.process(&mut numbers(2, &[f64::NAN; 6]), &mut seen).unwrap();
+        assert_eq!(seen.counts, [(Cause::Fault, 1)]);
         assert!(built.unit.process(&mut numbers(2, &[1.0; 4]), &mut seen).is_err());
         assert_eq!(seen.frames.len(), 1);
     }
