@@ -3,11 +3,11 @@
 mod advice;
 mod disk;
 mod holds;
-mod lsl;
 mod text;
 mod timing;
+mod wire;
 
-pub use lsl::try_lsl;
+pub use wire::try_lsl;
 
 use super::machine::{Machine, read};
 use super::{print, print_json, progress};
@@ -17,9 +17,9 @@ use crate::error::Result;
 use advice::Advice;
 use disk::Disk;
 use holds::Hold;
-use lsl::Loopback;
 use serde::{Serialize, Serializer};
 use timing::{Jitter, Timer};
+use wire::Loopback;
 
 /// The priority that a real-time lane would ask for.
 const PRIORITY: u8 = 80;
@@ -91,7 +91,7 @@ pub fn doctor(seconds: f64, json: bool) -> Result<()> {
     let realtime = priority.granted.then(|| timing::jitter(seconds, Some(PRIORITY)));
     let jitter = Lateness { normal, realtime, others_cores: others.cores() };
     bar.inc(1);
-    let lsl = lsl::measure();
+    let lsl = wire::measure();
     bar.inc(1);
     let disk = disk::measure();
     bar.inc(1);
