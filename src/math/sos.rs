@@ -17,11 +17,11 @@
 //! run with the numerator `1 - 1/z^2` in every section, which takes two multiplications instead of
 //! five, a notch with `1 + b1/z + 1/z^2`, which takes three.
 //!
-//! **Tiles.** A block is worked on in tiles of [`TILE`] rows, so that one of a thousand channels still
+//! **Tiles.** A block is worked on in tiles of `TILE` rows, so that one of a thousand channels still
 //! fits the cache when the next strip comes to it. Tiles are counted from the start of the stream.
 //!
 //! **Silence.** Without input the memory dies away towards the denormal numbers, which processors may
-//! handle a hundred times slower. At the end of each tile what is smaller than [`SILENCE`] becomes
+//! handle a hundred times slower. At the end of each tile what is smaller than `SILENCE` becomes
 //! zero.
 //!
 //! Every operation is done in the same order for every sample, and the tiles of a stream lie where they

@@ -40,7 +40,7 @@ pub enum Suite {
 pub struct Options {
     /// The suites; all of them when empty.
     pub suites: Vec<Suite>,
-    /// Seconds for each case of `ring` and `stages`; the other suites take [`Options::long_s`].
+    /// Seconds for each case of `ring` and `stages`; the other suites take 20 times as long.
     pub seconds: f64,
     /// Only the cases of `ring` and `stages` whose name holds this.
     pub only: Option<String>,

@@ -1,6 +1,6 @@
 //! Covariance of a sliding window, plain or augmented, at a cost that follows the step.
 //!
-//! In: the newest samples, a step at a time. Out: what [`Covariance::estimate`] makes of the whole
+//! In: the newest samples, a step at a time. Out: what `Covariance::estimate` makes of the whole
 //! window, or of the whole augmented window (`stages/feature/augmented.rs`), to rounding.
 //!
 //! Sample t of an augmented window is z(t) = (x(t), x(t + lag), ..), so block (i, i + k) of its
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! where the core, `a .. b - 1`, is the longest row of whole steps that all blocks share. Its
-//! products come from a [`Queue`] of the [`Moments`] of single steps; the ends are multiplied anew.
+//! products come from a `Queue` of the `Moments` of single steps; the ends are multiplied anew.
 //! Plain covariance is the case of one block: no lags, and no ends where the step divides the
 //! window.
 //!
