@@ -13,7 +13,7 @@ use feed::{Feed, feeds, marker};
 use saltatory::frame::{Flags, Frame, Payload, Span, Spec};
 use saltatory::kind::Kind;
 use saltatory::ledger::Cause;
-use saltatory::stages::{Emit, Part, Stage, kinds};
+use saltatory::stages::{Emit, Examples, Part, Stage, kinds};
 
 /// How streams are cut into blocks unless that is what is tested.
 const BLOCKS: &[usize] = &[16];
@@ -47,7 +47,7 @@ impl Case {
         let mut learned = None;
         if let Some(fitted) = stage.fitted() {
             let (x, y) = feed.examples();
-            fitted.fit(&x, &y, &classes())?;
+            fitted.fit(&Examples::new(&x, &y, &classes()))?;
             learned = Some(fitted.save()?);
         }
         let out = stage.prepare(&feed.specs)?;
@@ -261,7 +261,7 @@ fn what_was_learned_can_be_saved_and_loaded() {
         assert!(fitted.load(&Part::default()).is_err(), "{}: loads nothing", case.kind.name);
         assert!(stage.prepare(&case.feed.specs).is_err(), "{}: runs untaught", case.kind.name);
         let (x, y) = case.feed.examples();
-        stage.fitted().unwrap().fit(&x, &y, &classes()).unwrap();
+        stage.fitted().unwrap().fit(&Examples::new(&x, &y, &classes())).unwrap();
         stage.prepare(&case.feed.specs).unwrap();
         let want = run(&mut *stage, &case.frames());
         case.assert_same(&run(&mut *case.stage(), &case.frames()), &want, "loaded");

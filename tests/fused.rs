@@ -9,7 +9,7 @@ mod heap;
 use saltatory::config::{self, Config, Node};
 use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
 use saltatory::ledger::Cause;
-use saltatory::stages::{Emit, Fault, Stage};
+use saltatory::stages::{Emit, Examples, Fault, Stage};
 
 const HEAD: &str = "[[source]]\nkind = \"replay\"\nid = \"eeg\"\npath = \"-\"\n";
 const CHAIN: &str = "[[stage]]\nkind = \"window\"\nlength_s = 1.0\nstep_s = 0.1\n\n\
@@ -41,7 +41,7 @@ impl Chain {
         let specs = [spec(Payload::Matrix, N, N), spec(Payload::Vector, 1, N * (N + 1) / 2)];
         for i in TANGENT..config.stages.len() {
             let stage = config.stages[i].unit.as_mut();
-            stage.fitted().unwrap().fit(&frames, &labels, &names).unwrap();
+            stage.fitted().unwrap().fit(&Examples::new(&frames, &labels, &names)).unwrap();
             if i == TANGENT {
                 stage.prepare(&specs[..1]).unwrap();
                 frames = frames.into_iter().map(|f| process(stage, f).unwrap()).collect();

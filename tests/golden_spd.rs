@@ -14,7 +14,7 @@ use saltatory::frame::{Flags, Frame, Payload, Spec};
 use saltatory::ledger::Cause;
 use saltatory::math::logistic::Logistic;
 use saltatory::math::spd::{Spd, tangent_len};
-use saltatory::stages::{Emit, Fault, Stage, decode, kinds};
+use saltatory::stages::{Emit, Examples, Fault, Stage, decode, kinds};
 use support::{Golden, relative_error};
 
 /// The largest difference, relative to the largest number wanted but at least to one.
@@ -77,7 +77,7 @@ fn mdm_is_that_of_pyriemann() {
         let frames: Vec<Frame> = x.chunks_exact(n * n).map(|x| frame(n, n, x)).collect();
         let labels: Vec<usize> = (0..count).map(|i| i * 2 / count).collect();
         let mut mdm = stage("mdm", "");
-        mdm.fitted().unwrap().fit(&frames, &labels, &names(2)).unwrap();
+        mdm.fitted().unwrap().fit(&Examples::new(&frames, &labels, &names(2))).unwrap();
         let spec = mdm.prepare(&[spec(Payload::Matrix, n, n)]).unwrap();
         assert_eq!((spec.payload, spec.cols, spec.classes), (Payload::Scores, 2, names(2)));
         let got: Vec<f64> = golden
@@ -135,7 +135,7 @@ fn a_chain_of_stages_survives_saving_and_bad_matrices() {
     let error = tangent.prepare(std::slice::from_ref(&input)).unwrap_err().to_string();
     assert!(error.contains("saltatory fit"), "{error}");
     assert!(tangent.fitted().unwrap().save().is_err());
-    tangent.fitted().unwrap().fit(&frames, &labels, &names(2)).unwrap();
+    tangent.fitted().unwrap().fit(&Examples::new(&frames, &labels, &names(2))).unwrap();
     let part = tangent.fitted().unwrap().save().unwrap();
     let mut loaded = stage("tangent", "");
     loaded.fitted().unwrap().load(&part).unwrap();
@@ -146,7 +146,7 @@ fn a_chain_of_stages_survives_saving_and_bad_matrices() {
         frames.iter().map(|f| run(loaded.as_mut(), f.clone()).unwrap()).collect();
 
     let mut logistic = stage("logistic", "c = 0.5");
-    logistic.fitted().unwrap().fit(&vectors, &labels, &names(2)).unwrap();
+    logistic.fitted().unwrap().fit(&Examples::new(&vectors, &labels, &names(2))).unwrap();
     let part = logistic.fitted().unwrap().save().unwrap();
     assert_eq!(part.tensors["coef"].shape, [1, tangent_len(n)]);
     let mut again = stage("logistic", "");
@@ -163,7 +163,7 @@ fn a_chain_of_stages_survives_saving_and_bad_matrices() {
     }
 
     let mut mdm = stage("mdm", "");
-    mdm.fitted().unwrap().fit(&frames, &labels, &names(2)).unwrap();
+    mdm.fitted().unwrap().fit(&Examples::new(&frames, &labels, &names(2))).unwrap();
     let part = mdm.fitted().unwrap().save().unwrap();
     assert_eq!(part.tensors["means"].shape, [2, n, n]);
     let mut mdm = stage("mdm", "");
@@ -200,14 +200,14 @@ fn what_cannot_be_learned_is_an_error() {
     let flat = frame(2, 2, &[1.0, 1.0, 1.0, 1.0]);
     let mut mdm = stage("mdm", "");
     let mdm = mdm.fitted().unwrap();
-    let one = mdm.fit(&[good.clone(), good.clone()], &[0, 0], &names(1)).unwrap_err();
+    let one = mdm.fit(&Examples::new(&[good.clone(), good.clone()], &[0, 0], &names(1))).unwrap_err();
     assert!(one.to_string().contains("at least two"), "{one}");
-    let empty = mdm.fit(&[good.clone(), good.clone()], &[0, 0], &names(2)).unwrap_err();
+    let empty = mdm.fit(&Examples::new(&[good.clone(), good.clone()], &[0, 0], &names(2))).unwrap_err();
     assert_eq!(empty.to_string(), "class `class 1` has no example");
-    let bad = mdm.fit(&[good.clone(), flat], &[0, 1], &names(2)).unwrap_err();
+    let bad = mdm.fit(&Examples::new(&[good.clone(), flat], &[0, 1], &names(2))).unwrap_err();
     assert_eq!(bad.to_string(), "class `class 1`: matrix 1 of 1 is not positive definite");
-    assert!(stage("tangent", "").fitted().unwrap().fit(&[], &[], &[]).is_err());
-    assert!(stage("logistic", "").fitted().unwrap().fit(&[good], &[0], &names(1)).is_err());
+    assert!(stage("tangent", "").fitted().unwrap().fit(&Examples::new(&[], &[], &[])).is_err());
+    assert!(stage("logistic", "").fitted().unwrap().fit(&Examples::new(&[good], &[0], &names(1))).is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{print, print_json, progress};
 use crate::error::{Error, Result};
 use crate::fit::{Epochs, Evaluation, Plan, Protocol, evaluate as cross_validate, report};
 use crate::model::{Facts, Model};
+use crate::stages::Examples;
 use std::path::Path;
 
 /// Fits the pipeline of `config` on `recordings` and writes the model to `out`; tells how well it
@@ -22,7 +23,7 @@ pub fn fit(
     let results = cross_validated(&plan, epochs.clone(), Protocol::Within)?;
     let epochs = Epochs::pool(epochs)?;
     let mut tail = plan.tail()?;
-    tail.fit(&epochs.spec, &epochs.frames, &epochs.labels, &epochs.classes)?;
+    tail.fit(&epochs.spec, &Examples::new(&epochs.frames, &epochs.labels, &epochs.classes))?;
     let mut facts = Facts::new(epochs.input, epochs.links, epochs.classes);
     facts.data = data;
     facts.scores = serde_json::to_value(&results)

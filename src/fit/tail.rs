@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Spec};
 use crate::ledger::Cause;
-use crate::stages::{Emit, Part, Stage};
+use crate::stages::{Emit, Examples, Fitted, Part, Stage};
 use std::collections::BTreeMap;
 
 /// The stages that learn, and those between them.
@@ -31,18 +31,24 @@ impl Tail {
 
     /// Fits every stage on labelled frames of `spec`: each learns on what the ones before make of
     /// them.
-    pub fn fit(&mut self, spec: &Spec, x: &[Frame], y: &[usize], classes: &[String]) -> Result<()> {
-        let given = (spec.clone(), x.to_vec());
+    pub fn fit(&mut self, spec: &Spec, examples: &Examples<'_>) -> Result<()> {
+        let given = (spec.clone(), examples.frames.to_vec());
         let mut made: Vec<(Spec, Vec<Frame>)> = Vec::new();
         for Step { id, stage, from } in &mut self.steps {
             let (spec, frames) = from.map_or(&given, |i| &made[i]);
             let here = |e: Error| e.at(format_args!("stage `{id}`"));
             if let Some(fitted) = stage.fitted() {
-                fitted.fit(frames, y, classes).map_err(here)?;
+                fitted.fit(&Examples { frames, ..*examples }).map_err(here)?;
             }
+            let learned = stage.fitted().and_then(Fitted::fitted_examples);
             let spec = stage.prepare(std::slice::from_ref(spec)).map_err(here)?;
-            let frames = frames.iter().map(|frame| through(stage.as_mut(), frame));
-            let frames = frames.collect::<Result<_>>().map_err(here)?;
+            let frames = match learned {
+                Some(frames) => frames,
+                None => {
+                    let frames = frames.iter().map(|frame| through(stage.as_mut(), frame));
+                    frames.collect::<Result<_>>().map_err(here)?
+                }
+            };
             made.push((spec, frames));
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::folds::stratified;
 use super::{Epochs, Plan};
 use crate::error::{Error, Result};
+use crate::stages::Examples;
 use serde::Serialize;
 
 /// Number of folds within a session, unless a class has fewer epochs.
@@ -101,7 +102,7 @@ fn run(
         let x: Vec<_> = train.iter().map(|i| epochs.frames[*i].clone()).collect();
         let y: Vec<_> = train.iter().map(|i| epochs.labels[*i]).collect();
         let mut tail = plan.tail()?;
-        tail.fit(&epochs.spec, &x, &y, &epochs.classes)?;
+        tail.fit(&epochs.spec, &Examples::new(&x, &y, &epochs.classes))?;
         let scores =
             test.iter().map(|i| tail.scores(&epochs.frames[*i])).collect::<Result<Vec<_>>>()?;
         let truth: Vec<usize> = test.iter().map(|i| epochs.labels[*i]).collect();

@@ -113,14 +113,47 @@ pub struct Fault(pub &'static str);
 
 /// What a stage that learns can do, all on the control plane.
 pub trait Fitted {
-    /// Learns from labelled frames; `y[i]` is the index in `classes` of the class of `x[i]`.
-    fn fit(&mut self, x: &[Frame], y: &[usize], classes: &[String]) -> Result<()>;
+    /// Learns from labelled frames.
+    fn fit(&mut self, examples: &Examples<'_>) -> Result<()>;
+
+    /// What the examples that it has just been fitted on become on their way to the next stage, where
+    /// that is not what [`Stage::process`] makes of a new frame.
+    fn fitted_examples(&mut self) -> Option<Vec<Frame>> {
+        None
+    }
 
     /// What was learned. An error if nothing was.
     fn save(&self) -> Result<Part>;
 
     /// Takes over what was learned earlier; checks shapes and finite numbers.
     fn load(&mut self, part: &Part) -> Result<()>;
+}
+
+/// Labelled frames to learn from.
+#[derive(Debug, Clone, Copy)]
+pub struct Examples<'a> {
+    /// The frames.
+    pub frames: &'a [Frame],
+    /// The class of each frame, as an index into `classes`.
+    pub labels: &'a [usize],
+    /// Class names.
+    pub classes: &'a [String],
+    /// The recording that each frame comes from, counted from 0; empty where all come from one.
+    pub groups: &'a [usize],
+    /// How much each frame counts; empty where all count alike.
+    pub weights: &'a [f64],
+}
+
+impl<'a> Examples<'a> {
+    /// Examples of one recording that all count alike.
+    pub fn new(frames: &'a [Frame], labels: &'a [usize], classes: &'a [String]) -> Self {
+        Self { frames, labels, classes, groups: &[], weights: &[] }
+    }
+
+    /// The recording of example `i`.
+    pub fn group(&self, i: usize) -> usize {
+        self.groups.get(i).copied().unwrap_or_default()
+    }
 }
 
 /// What one stage learned: a piece of a model file.

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::frame::{Frame, Payload, Span, Spec};
 use crate::ledger::Counters;
 use crate::sources::{Read, Source};
+use crate::stages::Examples;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -72,7 +73,7 @@ pub fn fit_on_noise(
         if let Some(fitted) = config.stages[i].unit.fitted() {
             let x = frames(&input, EXAMPLES * classes.len(), 7 + i as u64);
             let y: Vec<usize> = (0..x.len()).map(|k| k % classes.len()).collect();
-            fitted.fit(&x, &y, classes)?;
+            fitted.fit(&Examples::new(&x, &y, classes))?;
         }
         specs.push(config.prepare_stage(i, sources, &specs)?);
     }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::logistic::Logistic;
 use crate::stages::manifold::not_fitted;
-use crate::stages::{Fault, Fitted, Part, Stage, Tensor};
+use crate::stages::{Examples, Fault, Fitted, Part, Stage, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -97,8 +97,9 @@ fn finite(probabilities: &[f64]) -> Result<(), Fault> {
 }
 
 impl Fitted for Regression {
-    fn fit(&mut self, x: &[Frame], y: &[usize], classes: &[String]) -> Result<()> {
-        check_labels(x, y, classes)?;
+    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
+        check_labels(examples)?;
+        let Examples { frames: x, labels: y, classes, .. } = *examples;
         let rows: Vec<&[f64]> = x.iter().map(|f| f.data.as_slice()).collect();
         self.model = Some(Logistic::fit(&rows, y, classes.len(), self.c)?);
         self.classes = classes.to_vec();

@@ -11,7 +11,7 @@ use crate::frame::{Frame, Payload, Spec};
 use crate::math::logistic::softmax;
 use crate::math::spd::{Spd, Whitener};
 use crate::stages::manifold::{check_size, mean_of, not_fitted};
-use crate::stages::{Fault, Fitted, Part, Stage, Tensor};
+use crate::stages::{Examples, Fault, Fitted, Part, Stage, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,8 +83,9 @@ impl Decoder for Mdm {
 }
 
 impl Fitted for Mdm {
-    fn fit(&mut self, x: &[Frame], y: &[usize], classes: &[String]) -> Result<()> {
-        check_labels(x, y, classes)?;
+    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
+        check_labels(examples)?;
+        let Examples { frames: x, labels: y, classes, .. } = *examples;
         let mut means = Vec::new();
         for (k, class) in classes.iter().enumerate() {
             let examples: Vec<&Frame> =

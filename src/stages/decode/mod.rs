@@ -2,7 +2,7 @@
 //!
 //! A decoder file holds the mathematics of a [`Decoder`]; [`DecoderStage`] makes a stage of it.
 
-use super::{Emit, Fault, Fitted, Linear, Stage, single};
+use super::{Emit, Examples, Fault, Fitted, Linear, Stage, single};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
@@ -132,7 +132,8 @@ fn scores_spec(rate_hz: f64, classes: Vec<String>) -> Spec {
 }
 
 /// Checks that every example has a class, and every class an example.
-fn check_labels(x: &[Frame], y: &[usize], classes: &[String]) -> Result<()> {
+fn check_labels(examples: &Examples<'_>) -> Result<()> {
+    let Examples { frames: x, labels: y, classes, .. } = *examples;
     if x.len() != y.len() || y.iter().any(|k| *k >= classes.len()) {
         return Err(Error::mismatch(format!(
             "{} examples of {} classes come with {} labels that do not fit",
@@ -172,11 +173,11 @@ mod tests {
     fn labels_are_checked() {
         let x = vec![scores_spec(0.0, Vec::new()).frame(); 2];
         let classes = ["left".to_string(), "right".to_string()];
-        assert!(check_labels(&x, &[0, 1], &classes).is_ok());
-        assert!(check_labels(&x, &[0], &classes).is_err());
-        assert!(check_labels(&x, &[0, 2], &classes).is_err());
-        assert!(check_labels(&x, &[0, 0], &classes[..1]).is_err());
-        let error = check_labels(&x, &[0, 0], &classes).unwrap_err();
+        assert!(check_labels(&Examples::new(&x, &[0, 1], &classes)).is_ok());
+        assert!(check_labels(&Examples::new(&x, &[0], &classes)).is_err());
+        assert!(check_labels(&Examples::new(&x, &[0, 2], &classes)).is_err());
+        assert!(check_labels(&Examples::new(&x, &[0, 0], &classes[..1])).is_err());
+        let error = check_labels(&Examples::new(&x, &[0, 0], &classes)).unwrap_err();
         assert_eq!(error.to_string(), "class `right` has no example");
     }
 }

@@ -13,7 +13,7 @@ use super::{check_size, mean_of, not_fitted};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::spd::{LinearForms, NotSpd, Spd, Whitener, tangent_len};
-use crate::stages::{Emit, Fault, Fitted, Part, Stage, Tensor, single};
+use crate::stages::{Emit, Examples, Fault, Fitted, Part, Stage, Tensor, single};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -126,9 +126,9 @@ impl Stage for Tangent {
 }
 
 impl Fitted for Tangent {
-    fn fit(&mut self, x: &[Frame], _y: &[usize], _classes: &[String]) -> Result<()> {
-        self.reference = mean_of(&x.iter().collect::<Vec<_>>())?;
-        self.n = x[0].rows;
+    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
+        self.reference = mean_of(&examples.frames.iter().collect::<Vec<_>>())?;
+        self.n = examples.frames[0].rows;
         Ok(())
     }
 
