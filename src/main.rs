@@ -1,10 +1,11 @@
 //! The command line: arguments to library calls, errors to text and exit codes.
 
 use clap::{CommandFactory, Parser, Subcommand};
+use saltatory::config::Method;
 use saltatory::control::bench::Suite;
-use saltatory::control::{self, list::Family, stop::Stop};
+use saltatory::control::{self, fit::Fit, list::Family, stop::Stop};
 use saltatory::error::Result;
-use saltatory::fit::Protocol;
+use saltatory::fit::{Phase, Protocol};
 use saltatory::sources::Speed;
 use saltatory::{config, wire};
 use std::path::PathBuf;
@@ -93,6 +94,9 @@ enum Command {
         /// Where to write the model
         #[arg(long, value_name = "MODEL")]
         out: PathBuf,
+        /// Search the settings of the [tune] table first; order and lag by this method
+        #[arg(long, value_enum)]
+        tune: Option<Method>,
         /// Write the cross-validated scores as a page or as JSON
         #[arg(long, value_name = "OUT.html|OUT.json")]
         report: Option<PathBuf>,
@@ -103,7 +107,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Cross-validate the pipeline of a config on recordings
+    /// Cross-validate the pipeline of a config, and those under [[compare]], on recordings
     Evaluate {
         config: PathBuf,
         /// Recordings with markers, or synthetic:SEED
@@ -111,6 +115,13 @@ enum Command {
         recordings: Vec<String>,
         #[arg(long, value_enum, default_value = "within")]
         protocol: Protocol,
+        /// Tune the pipeline on the training data of every fold; order and lag by this method
+        #[arg(long, value_enum)]
+        tune: Option<Method>,
+        /// How filters are applied: as live, or forward and backward as in most papers, or one after the
+        /// other
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "causal")]
+        filter: Vec<Phase>,
         /// Override a setting: key=value or id.key=value
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
@@ -247,11 +258,13 @@ fn dispatch(command: Command) -> Result<()> {
             let options = control::play::Options { speed, repeat, name, wait, chunk };
             control::play::play(&recording, &options, &Stop::on_signal()?)
         }
-        Command::Fit { config, recordings, out, report, sets, json } => {
-            control::fit::fit(&config, &sets, &recordings, &out, report.as_deref(), json)
+        Command::Fit { config, recordings, out, tune, report, sets, json } => {
+            let (config, out, report) = (&config, &out, report.as_deref());
+            let (sets, recordings) = (&sets, &recordings);
+            control::fit::fit(&Fit { config, sets, recordings, out, tune, report, json })
         }
-        Command::Evaluate { config, recordings, protocol, sets, json } => {
-            control::fit::evaluate(&config, &sets, &recordings, protocol, json)
+        Command::Evaluate { config, recordings, protocol, tune, filter, sets, json } => {
+            control::fit::evaluate(&config, &sets, &recordings, protocol, tune, &filter, json)
         }
         Command::Streams { wait, json } => control::streams::streams(wait, json),
         Command::List { toml: true, .. } => control::print(&control::reference::text()),

@@ -44,6 +44,10 @@ pub struct Facts {
     pub input: Input,
     /// The chain of stages up to and including the last fitted one.
     pub chain: Vec<Link>,
+    /// Settings that were searched for, as `id.key=value`: they belong to what was learned, so a config
+    /// that uses the model takes them over.
+    #[serde(default)]
+    pub tuned: Vec<String>,
     /// Class names in the order of the scores.
     pub classes: Vec<String>,
     /// Where the training data came from.
@@ -88,7 +92,8 @@ impl Facts {
     pub fn new(input: Input, chain: Vec<Link>, classes: Vec<String>) -> Self {
         let written_by = concat!("saltatory ", env!("CARGO_PKG_VERSION")).to_owned();
         let scores = serde_json::Value::Null;
-        Self { version: VERSION, written_by, input, chain, classes, data: Vec::new(), scores }
+        let (tuned, data) = (Vec::new(), Vec::new());
+        Self { version: VERSION, written_by, input, chain, tuned, classes, data, scores }
     }
 
     /// A short name for stream and settings together: equal for equal pipelines.

@@ -8,6 +8,7 @@ use saltatory::control::run::{Options, run};
 use saltatory::control::stop::Stop;
 use saltatory::model::Model;
 use saltatory::sources::Speed;
+use std::path::Path;
 
 const CONFIG: &str = r#"
 deadline_ms = 1000.0
@@ -48,13 +49,18 @@ classes = { left = "T1", right = "T2" }
 start_s = 0.5
 "#;
 
+/// A fit without anything special.
+fn asked<'a>(config: &'a Path, recordings: &'a [String], out: &'a Path) -> fit::Fit<'a> {
+    fit::Fit { config, sets: &[], recordings, out, tune: None, report: None, json: true }
+}
+
 #[test]
 fn both_branches_are_fitted_and_run() {
     let folder = tempfile::tempdir().unwrap();
     let (path, model) = (folder.path().join("both.toml"), folder.path().join("both.safetensors"));
     std::fs::write(&path, CONFIG).unwrap();
     let recordings = ["synthetic:1".to_owned(), "synthetic:2".to_owned()];
-    fit::fit(&path, &[], &recordings, &model, None, true).unwrap();
+    fit::fit(&asked(&path, &recordings, &model)).unwrap();
     let parts = Model::load(&model).unwrap().parts;
     assert_eq!(
         parts.keys().map(String::as_str).collect::<Vec<_>>(),
@@ -75,10 +81,11 @@ fn a_branch_that_cannot_learn_from_the_epochs_is_refused() {
     let path = folder.path().join("apart.toml");
     let apart = CONFIG.replace("from = \"covariance\"", "from = \"other\"").replace(
         "[[stage]]\nkind = \"mdm\"",
-        "[[stage]]\nkind = \"covariance\"\nid = \"other\"\nfrom = \"window\"\n\n[[stage]]\nkind = \"mdm\"",
+        "[[stage]]\nkind = \"window\"\nid = \"short\"\nfrom = \"bandpass\"\nlength_s = 1.0\nstep_s = 0.1\n\n\
+         [[stage]]\nkind = \"covariance\"\nid = \"other\"\n\n[[stage]]\nkind = \"mdm\"",
     );
     std::fs::write(&path, apart).unwrap();
     let model = folder.path().join("apart.safetensors");
-    let error = fit::fit(&path, &[], &["synthetic:1".to_owned()], &model, None, true).unwrap_err();
+    let error = fit::fit(&asked(&path, &["synthetic:1".to_owned()], &model)).unwrap_err();
     assert!(error.to_string().contains("must branch off behind"), "{error}");
 }

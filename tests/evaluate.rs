@@ -90,12 +90,13 @@ fn band_power_learns() {
     let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
     let epochs: Vec<_> = epochs.collect();
     for e in &epochs {
-        assert_eq!((e.spec.rows, e.spec.cols), (1, 64));
+        assert_eq!((e.spec.rows, e.spec.cols), (320, 64));
         assert!(e.counts().iter().all(|n| *n >= 6), "{:?}", e.counts());
         assert!(e.frames.iter().all(|f| f.span.last - f.span.first == 319), "2 s at 160 Hz");
     }
     let results =
-        saltatory::fit::evaluate(&plan, epochs, saltatory::fit::Protocol::Cross, || ()).unwrap();
+        saltatory::fit::evaluate(&[plan.clone()], epochs, saltatory::fit::Protocol::Cross, &|| ())
+            .unwrap();
     let (n, correct) = results.iter().fold((0, 0), |(n, c), r| (n + r.n, c + r.correct));
     println!("{correct} of {n} right");
     assert!(correct as f64 > 0.65 * n as f64, "{correct} of {n}");
@@ -118,8 +119,12 @@ fn nothing_leaks() {
                 e.labels = (0..n).map(|j| (j * 5 + i * 3) / 2 % 2).collect();
             }
         }
-        let results =
-            saltatory::fit::evaluate(&plan, epochs, saltatory::fit::Protocol::Cross, || ());
+        let results = saltatory::fit::evaluate(
+            &[plan.clone()],
+            epochs,
+            saltatory::fit::Protocol::Cross,
+            &|| (),
+        );
         let results = results.unwrap();
         let n: usize = results.iter().map(|r| r.n).sum();
         let correct: usize = results.iter().map(|r| r.correct).sum();

@@ -8,10 +8,12 @@ mod contract;
 mod graph;
 mod overrides;
 mod parse;
+mod tune;
 
 pub use contract::{Deadline, Placement, Realtime, Wait};
 pub use graph::{spec_of, within};
-pub use parse::{load, parse};
+pub use parse::{load, parse, parse_compared, text};
+pub use tune::{Method, Tune};
 
 use crate::error::Error;
 use crate::sinks::Sink;
@@ -36,6 +38,10 @@ pub struct Config {
     pub realtime: Realtime,
     /// How epochs are cut for calibration.
     pub fit: Option<Fit>,
+    /// What is searched for when it is tuned.
+    pub tune: Option<Tune>,
+    /// Names of the pipelines to evaluate beside it.
+    pub compare: Vec<String>,
     /// The sources, in the order of the file.
     pub sources: Vec<Unit<dyn Source>>,
     /// The stages, in the order of the file.

@@ -1,11 +1,12 @@
 //! Reads a config file and builds its units, keeping the place of everything for errors.
 
 use super::overrides::Override;
-use super::{Config, Deadline, Fit, Key, Node, Placement, Realtime, Unit};
+use super::{Config, Deadline, Fit, Key, Node, Placement, Realtime, Tune, Unit};
 use crate::deadline::Late;
 use crate::error::{Error, Result, nearest};
 use crate::kind::{BuildError, Kind};
-use crate::stages::Stage;
+use crate::model::Model;
+use crate::stages::{Stage, window};
 use crate::{sinks, sources, stages};
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -16,7 +17,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 type Table<'i> = Spanned<DeTable<'i>>;
 
 /// The keys of the file itself.
-const TOP: [&str; 10] = [
+const TOP: [&str; 12] = [
     "model",
     "on_gap",
     "deadline_ms",
@@ -27,24 +28,56 @@ const TOP: [&str; 10] = [
     "stage",
     "sink",
     "fit",
+    "tune",
+    "compare",
 ];
+
+/// The keys of the file that a pipeline under `[[compare]]` does without: it is evaluated, not run.
+const LIVE: [&str; 6] = ["model", "deadline_ms", "late", "degrade", "realtime", "sink"];
 
 /// Reads `path` and applies `sets` (`key=value` or `id.key=value`). All errors of the file come
 /// at once, in the order of the file.
+///
+/// Settings that were tuned when the config's model was fitted come with it: they take the place of
+/// those in the file, and `sets` that of both.
 pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::config(format!("{}: cannot be read: {e}", path.display())))?;
-    parse(path, &text, sets)
+    let text = text(path)?;
+    let config = parse(path, &text, sets)?;
+    // A model that cannot be read is reported where it is needed.
+    let model = config.model.as_deref().and_then(|path| Model::load(path).ok());
+    match model.map(|model| model.facts.tuned) {
+        Some(tuned) if !tuned.is_empty() => {
+            tracing::info!("tuned with the model: {}", tuned.join(" "));
+            parse(path, &text, &[&tuned, sets].concat())
+        }
+        _ => Ok(config),
+    }
+}
+
+/// The text of the config at `path`.
+pub fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::config(format!("{}: cannot be read: {e}", path.display())))
 }
 
 /// Reads `text` as if it stood in `path`.
 pub fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Config> {
+    read(path, text, sets, None)
+}
+
+/// Like [`parse`], with the stages of the `[[compare]]` of that name in the place of those behind the
+/// windowing. `sets` for other stages are passed over.
+pub fn parse_compared(path: &Path, text: &str, sets: &[String], name: &str) -> Result<Config> {
+    read(path, text, sets, Some(name))
+}
+
+fn read(path: &Path, text: &str, sets: &[String], compared: Option<&str>) -> Result<Config> {
     let mut overrides: Vec<Override> = Vec::new();
     for set in sets {
         let behind = overrides.last().map_or(text.len(), |o| o.padded.len());
         overrides.push(Override::parse(set, behind)?);
     }
-    let mut reader = Reader { path, text, sets: &overrides, errors: Vec::new() };
+    let mut reader = Reader { path, text, sets: &overrides, compared, errors: Vec::new() };
     let config = reader.read();
     match config {
         Some(config) if reader.errors.is_empty() => Ok(config),
@@ -57,7 +90,16 @@ struct Reader<'i> {
     path: &'i Path,
     text: &'i str,
     sets: &'i [Override],
+    /// The pipeline to read in place of the main one.
+    compared: Option<&'i str>,
     errors: Vec<String>,
+}
+
+/// A `[[compare]]` table.
+struct Compared<'i> {
+    name: String,
+    tune: Option<Tune>,
+    stages: Vec<Entry<'i>>,
 }
 
 /// A table of the file that will become a unit.
@@ -83,9 +125,28 @@ impl<'i> Reader<'i> {
             self.set(&mut root, set, &set.path[0]);
         }
         self.check_keys(&root);
+        if self.compared.is_some() {
+            LIVE.iter().for_each(|key| drop(root.remove(*key)));
+        }
+        let mut tune = self.value::<Tune>(&mut root, "tune");
         let mut sources = self.entries(&mut root, "source");
         let mut stages = self.entries(&mut root, "stage");
         let mut sinks = self.entries(&mut root, "sink");
+        let compared = self.compared(&mut root);
+        let compare = compared.iter().map(|c| c.name.clone()).collect();
+        match self.compared {
+            Some(name) => {
+                let Some(other) = compared.into_iter().find(|c| c.name == name) else {
+                    self.report(None, &format!("there is no [[compare]] of the name `{name}`"), "");
+                    return None;
+                };
+                let windowed = stages.iter().rposition(|e| makes_windows(e.kind.get_ref()));
+                stages.truncate(windowed.map_or(0, |i| i + 1));
+                stages.extend(other.stages);
+                tune = other.tune;
+            }
+            None => compared.into_iter().for_each(|c| self.check_compared(c)),
+        }
         for set in self.sets.iter().filter(|s| s.path.len() == 2) {
             self.set_in_unit(&mut root, [&mut sources, &mut stages, &mut sinks], set);
         }
@@ -105,6 +166,8 @@ impl<'i> Reader<'i> {
             deadline: self.deadline(&mut root, &stages),
             realtime: self.realtime(&mut root),
             fit: self.value::<Fit>(&mut root, "fit"),
+            tune,
+            compare,
             sources: Vec::new(),
             stages: Vec::new(),
             sinks: Vec::new(),
@@ -132,23 +195,74 @@ impl<'i> Reader<'i> {
         Some(config)
     }
 
+    /// Takes the `[[compare]]` tables out of the file.
+    fn compared(&mut self, root: &mut DeTable<'i>) -> Vec<Compared<'i>> {
+        let mut all: Vec<Compared<'i>> = Vec::new();
+        for mut table in self.tables(root, "compare") {
+            let span = table.span();
+            let keys = table.get_mut();
+            let name = keys.remove("name").and_then(|v| self.read_as(v, "[[compare]]"));
+            let name: String = name.unwrap_or_default();
+            let within = format!("[[compare]] {name}");
+            if name.is_empty() || all.iter().any(|c| c.name == name) {
+                self.report(Some(span.clone()), "expected a `name` of its own", &within);
+            }
+            let tune = keys.remove("tune").and_then(|v| self.read_as(v, &within));
+            let stages = self.tables(keys, "stages");
+            if let Some(key) = keys.keys().next() {
+                let text = format!("unknown key `{}`", key.get_ref());
+                let known = ["name", "tune", "stages"];
+                self.report(Some(key.span()), &with_choices(&text, key.get_ref(), &known), &within);
+            }
+            if stages.is_empty() {
+                self.report(Some(span), "expected `stages = [{ kind = \"...\" }, ...]`", &within);
+            }
+            let stages = stages.into_iter().filter_map(|t| self.unit_table(t, "stage")).collect();
+            all.push(Compared { name, tune, stages });
+        }
+        all
+    }
+
+    /// Reports what is wrong with the stages of a `[[compare]]`.
+    fn check_compared(&mut self, compared: Compared<'i>) {
+        for entry in compared.stages {
+            if let Some(from) = &entry.from {
+                let at = from.first().map(Spanned::span);
+                self.report(at, "the stages of a [[compare]] stand one behind the other", "");
+            }
+            self.unit(entry, stages::kinds(), "stage", Vec::new());
+        }
+    }
+
     /// Takes the tables of `[[name]]` out of the file.
     fn entries(&mut self, root: &mut DeTable<'i>, name: &str) -> Vec<Entry<'i>> {
+        let tables = self.tables(root, name);
+        tables.into_iter().filter_map(|table| self.unit_table(table, name)).collect()
+    }
+
+    /// Takes the list of tables `name` out of `root`.
+    fn tables(&mut self, root: &mut DeTable<'i>, name: &str) -> Vec<Table<'i>> {
         let Some(value) = root.remove(name) else { return Vec::new() };
         let span = value.span();
         let DeValue::Array(array) = value.into_inner() else {
             self.report(Some(span), &format!("`{name}` must be written as [[{name}]]"), "");
             return Vec::new();
         };
-        array.into_iter().filter_map(|item| self.entry(item, name)).collect()
+        let mut tables = Vec::new();
+        for item in array {
+            let span = item.span();
+            match item.into_inner() {
+                DeValue::Table(table) => tables.push(Spanned::new(span, table)),
+                _ => self.report(Some(span), &format!("`{name}` must be a list of tables"), ""),
+            }
+        }
+        tables
     }
 
-    fn entry(&mut self, item: Spanned<DeValue<'i>>, name: &str) -> Option<Entry<'i>> {
-        let span = item.span();
-        let DeValue::Table(mut table) = item.into_inner() else {
-            self.report(Some(span), &format!("`{name}` must be written as [[{name}]]"), "");
-            return None;
-        };
+    /// Takes the keys that every unit has out of its table.
+    fn unit_table(&mut self, table: Table<'i>, name: &str) -> Option<Entry<'i>> {
+        let span = table.span();
+        let mut table = table.into_inner();
         let Some(kind) = table.remove("kind") else {
             self.report(Some(span), "the key `kind` is missing", &format!("[[{name}]]"));
             return None;
@@ -372,7 +486,7 @@ impl<'i> Reader<'i> {
             let empty = Spanned::new(0..0, DeValue::Table(DeTable::new()));
             root.insert(Spanned::new(0..0, "realtime".into()), empty);
         }
-        if ["fit", "realtime"].contains(&id.as_str())
+        if ["fit", "tune", "realtime"].contains(&id.as_str())
             && let Some(table) = root.get_mut(id.as_str())
         {
             if let DeValue::Table(table) = table.get_mut() {
@@ -392,6 +506,10 @@ impl<'i> Reader<'i> {
                 return;
             }
             known.push(entry.id.clone());
+        }
+        if self.compared.is_some() {
+            // It may be meant for the main pipeline, which was checked before.
+            return;
         }
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let message = format!("--set {}: nothing has the id `{id}`", set.given);
@@ -463,6 +581,11 @@ impl<'i> Reader<'i> {
         };
         text.lines().next().unwrap_or_default().to_owned()
     }
+}
+
+/// Whether stages of `kind` cut samples into windows.
+fn makes_windows(kind: &str) -> bool {
+    window::KINDS.iter().any(|k| k.name == kind)
 }
 
 /// The stages that no other reads from.

@@ -1,53 +1,95 @@
 //! `saltatory fit` and `saltatory evaluate`.
 
 use super::{print, print_json, progress};
+use crate::config::Method;
 use crate::error::{Error, Result};
-use crate::fit::{Epochs, Evaluation, Plan, Protocol, evaluate as cross_validate, report};
+use crate::fit::{
+    Choice, Epochs, Evaluation, Memory, Phase, Plan, Protocol, choose, evaluate as cross_validate,
+    report,
+};
 use crate::model::{Facts, Model};
-use crate::stages::Examples;
 use std::path::Path;
 
-/// Fits the pipeline of `config` on `recordings` and writes the model to `out`; tells how well it
-/// does in cross-validation.
-pub fn fit(
-    config: &Path,
-    sets: &[String],
-    recordings: &[String],
-    out: &Path,
-    report_to: Option<&Path>,
-    json: bool,
-) -> Result<()> {
-    let plan = Plan::new(config, sets)?;
-    let epochs = cut(&plan, recordings)?;
-    let data = epochs.iter().map(|e| e.provenance.clone()).collect();
-    let results = cross_validated(&plan, epochs.clone(), Protocol::Within)?;
-    let epochs = Epochs::pool(epochs)?;
-    let mut tail = plan.tail()?;
-    tail.fit(&epochs.spec, &Examples::new(&epochs.frames, &epochs.labels, &epochs.classes))?;
-    let mut facts = Facts::new(epochs.input, epochs.links, epochs.classes);
-    facts.data = data;
-    facts.scores = serde_json::to_value(&results)
-        .map_err(|e| Error::run(format!("the scores cannot be written: {e}")))?;
-    Model { facts, parts: tail.parts()? }.save(out)?;
-    if let Some(path) = report_to {
-        write_report(path, &format!("Fit of {}", config.display()), &results)?;
-    }
-    if json {
-        return print_json(&serde_json::json!({ "model": out, "results": results }));
-    }
-    print(&format!("{}model written to {}", report::table(&results), out.display()))
+/// What `saltatory fit` was asked for.
+pub struct Fit<'a> {
+    /// The config.
+    pub config: &'a Path,
+    /// Settings that replace those of the config.
+    pub sets: &'a [String],
+    /// Recordings to learn from.
+    pub recordings: &'a [String],
+    /// Where the model goes.
+    pub out: &'a Path,
+    /// How settings are searched first, if they are.
+    pub tune: Option<Method>,
+    /// Where a report goes.
+    pub report: Option<&'a Path>,
+    /// Whether the scores are printed as JSON.
+    pub json: bool,
 }
 
-/// Cross-validates the pipeline of `config` on `recordings`.
+/// Fits a pipeline and writes the model; tells how well it does in cross-validation.
+pub fn fit(asked: &Fit<'_>) -> Result<()> {
+    let plan = Plan::new(asked.config, asked.sets)?;
+    let epochs = cut(&plan, asked.recordings)?;
+    let tested = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
+    let results = cross_validated(&[tested.clone()], epochs.clone(), Protocol::Within)?;
+    let epochs = Epochs::pool(epochs)?;
+    let choice = search(&tested, &epochs, asked.out)?;
+    let tuned = choice.as_ref().map(|c| c.sets.clone()).unwrap_or_default();
+    let plan = plan.with(&tuned);
+    let mut tail = plan.tail()?;
+    tail.fit(&epochs.spec, &epochs.examples())?;
+    let mut facts = Facts::new(epochs.input, plan.links()?, epochs.classes);
+    facts.data = epochs.provenance;
+    facts.tuned = tuned;
+    facts.scores = serde_json::to_value(&results)
+        .map_err(|e| Error::run(format!("the scores cannot be written: {e}")))?;
+    Model { facts, parts: tail.parts()? }.save(asked.out)?;
+    if let Some(path) = asked.report {
+        write_report(path, &format!("Fit of {}", asked.config.display()), &results)?;
+    }
+    if asked.json {
+        let text = serde_json::json!({ "model": asked.out, "results": results, "tuned": choice });
+        return print_json(&text);
+    }
+    let tuned = choice.map(|choice| report::tuned(&choice, &results)).unwrap_or_default();
+    print(&format!("{}{tuned}model written to {}", report::table(&results), asked.out.display()))
+}
+
+/// Searches the settings of a pipeline that is tuned. Cells that are done are kept in a file beside the
+/// model, so that a search that was stopped goes on where it was.
+fn search(plan: &Plan, epochs: &Epochs, out: &Path) -> Result<Option<Choice>> {
+    let Some(tune) = plan.tune()? else { return Ok(None) };
+    let path = out.with_extension("tune.jsonl");
+    let mut memory = Memory::open(&path)?;
+    let bar = progress(crate::fit::steps(plan, &tune, epochs)?, "searching");
+    let choice = choose(plan, &tune, epochs, &mut memory, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    // What is found is in the model; the file has done its work.
+    let _ = std::fs::remove_file(path);
+    Ok(Some(choice))
+}
+
+/// Cross-validates the pipeline of `config`, and those that it is compared with, on `recordings`.
 pub fn evaluate(
     config: &Path,
     sets: &[String],
     recordings: &[String],
     protocol: Protocol,
+    tune: Option<Method>,
+    phases: &[Phase],
     json: bool,
 ) -> Result<()> {
     let plan = Plan::new(config, sets)?;
-    let results = cross_validated(&plan, cut(&plan, recordings)?, protocol)?;
+    let mut results = Vec::new();
+    for phase in phases {
+        let plan = plan.filtered(*phase);
+        let compared = plan.compared()?;
+        let plan = tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
+        let plans = [vec![plan], compared].concat();
+        results.extend(cross_validated(&plans, cut(&plans[0], recordings)?, protocol)?);
+    }
     if json {
         return print_json(&serde_json::json!({
             "config": config,
@@ -59,7 +101,7 @@ pub fn evaluate(
 }
 
 fn cross_validated(
-    plan: &Plan,
+    plans: &[Plan],
     epochs: Vec<Epochs>,
     protocol: Protocol,
 ) -> Result<Vec<Evaluation>> {
@@ -67,8 +109,8 @@ fn cross_validated(
         Protocol::Within => crate::fit::FOLDS,
         Protocol::Cross => epochs.len(),
     };
-    let bar = progress(folds, "validating");
-    let results = cross_validate(plan, epochs, protocol, || bar.inc(1));
+    let bar = progress(folds * plans.len(), "validating");
+    let results = cross_validate(plans, epochs, protocol, &|| bar.inc(1));
     bar.finish_and_clear();
     results
 }

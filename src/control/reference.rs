@@ -4,7 +4,7 @@
 //! with a default have that, and the others are commented out.
 
 use super::list::{Entry, Setting, entries, settings_of};
-use crate::config::{Fit, Realtime};
+use crate::config::{Fit, Realtime, Tune};
 use std::fmt::Write as _;
 
 /// Comments are wrapped behind this many characters.
@@ -44,6 +44,21 @@ on_gap = \"reset\"
 const FIT: &str = "How `saltatory fit` and `evaluate` cut labelled epochs out of recordings. Not needed \
      when the pipeline has an `event` stage.";
 
+/// Stands before the keys of `[tune]`.
+const TUNE: &str = "What `saltatory fit --tune` and the tuned pipelines of `evaluate` search. Each list \
+     applies to every stage behind the windowing that has a setting of that name; an empty one is not \
+     searched.";
+
+/// Stands for `[[compare]]`.
+const COMPARE: &str = "
+# Pipelines that `saltatory evaluate` scores beside the one above, on the same folds. Their stages take
+# the place of those behind the windowing.
+# [[compare]]
+# name = \"MDM\"
+# stages = [{ kind = \"covariance\" }, { kind = \"mdm\" }]
+# tune = { method = \"grid\" }     # search on the training data of each fold, as in [tune]
+";
+
 /// Stands before the keys of `[realtime]`.
 const REALTIME: &str =
     "What the lane asks of the machine. What is refused is reported and done without.";
@@ -63,6 +78,15 @@ pub fn text() -> String {
         example: "classes = { left = \"T1\", right = \"T2\" }\n",
     };
     table(&mut text, "[fit]\n", &fit);
+    let tune = Entry {
+        family: "tune",
+        kind: "tune",
+        summary: TUNE.into(),
+        settings: settings_of(&schemars::schema_for!(Tune)),
+        example: "",
+    };
+    table(&mut text, "[tune]\n", &tune);
+    text.push_str(COMPARE);
     let realtime = Entry {
         family: "realtime",
         kind: "realtime",

@@ -1,11 +1,12 @@
 //! Labelled epochs out of recordings, through the stages of the config.
 //!
-//! In: a config and a recording. Out: what the first stage that learns would get, one frame per
-//! marker of a class. Where the running pipeline has sliding windows, the `[fit]` table says how
+//! In: a config and a recording. Out: one window per marker of a class, as the first stage behind the
+//! windowing gets it. Where the running pipeline has sliding windows, the `[fit]` table says how
 //! epochs are cut instead. Each recording starts with fresh filters.
 
+use super::zero_phase::both_ways;
 use super::{Step, Tail};
-use crate::config::{self, Config, Node, Unit};
+use crate::config::{self, Config, Method, Node, Tune, Unit};
 use crate::engine::guard::Guard as Deadline;
 use crate::engine::intake::Guard;
 use crate::engine::pipeline::{Branch, Edge, Node as Placed, Pipeline, Route};
@@ -17,14 +18,33 @@ use crate::ledger::Counters;
 use crate::model::{self, Input, Link, Provenance};
 use crate::sources::recording::{self, Player};
 use crate::stages::window::{self, classes::Classes, event};
-use crate::stages::{Emit, Fault, Stage};
+use crate::stages::{Emit, Examples, Fault, Stage};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A config to be fitted or evaluated.
+/// A pipeline to be fitted or evaluated: that of a config, or one to compare it with.
+#[derive(Clone)]
 pub struct Plan {
     path: PathBuf,
+    text: Arc<str>,
     sets: Vec<String>,
+    /// The `[[compare]]` that it is; `None` for the pipeline of the file.
+    compared: Option<String>,
+    /// How the pipeline of the file is tuned, if it is.
+    tuned: Option<Method>,
+    phase: Phase,
+}
+
+/// How filters are applied to recordings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// As they run live: only the past counts.
+    #[default]
+    Causal,
+    /// Forward and backward, as most papers do; no live system can.
+    ZeroPhase,
 }
 
 /// The labelled epochs of one recording.
@@ -32,7 +52,7 @@ pub struct Plan {
 pub struct Epochs {
     /// The recording's short name.
     pub name: String,
-    /// What the first stage that learns gets, one frame per epoch.
+    /// The windows, one per epoch.
     pub frames: Vec<Frame>,
     /// The class of each epoch, as an index into `classes`.
     pub labels: Vec<usize>,
@@ -42,10 +62,10 @@ pub struct Epochs {
     pub spec: Spec,
     /// The samples that went into the epochs.
     pub input: Input,
-    /// The stages up to the last that learns.
-    pub links: Vec<Link>,
-    /// Where the epochs come from.
-    pub provenance: Provenance,
+    /// Where the epochs come from, one entry per recording.
+    pub provenance: Vec<Provenance>,
+    /// The recording of each epoch, as an index into `provenance`.
+    pub groups: Vec<usize>,
     /// What was lost on the way, in words.
     pub warnings: Vec<String>,
 }
@@ -53,31 +73,94 @@ pub struct Epochs {
 impl Plan {
     /// A plan for the config at `path` with overrides.
     pub fn new(path: &Path, sets: &[String]) -> Result<Self> {
-        let plan = Self { path: path.to_owned(), sets: sets.to_vec() };
+        let text = config::text(path)?.into();
+        let plan = Self {
+            path: path.to_owned(),
+            text,
+            sets: sets.to_vec(),
+            compared: None,
+            tuned: None,
+            phase: Phase::Causal,
+        };
         // A config that does not parse is reported before any recording is read.
         plan.config()?;
         Ok(plan)
     }
 
-    /// The config, freshly built.
-    fn config(&self) -> Result<Config> {
-        config::load(&self.path, &self.sets)
+    /// The pipelines under `[[compare]]`, to be evaluated on the epochs of this one.
+    pub fn compared(&self) -> Result<Vec<Self>> {
+        let names = self.config()?.compare;
+        let plan = |name| Self { compared: Some(name), tuned: None, ..self.clone() };
+        Ok(names.into_iter().map(plan).collect())
     }
 
-    /// The part of the pipeline that learns, freshly built.
+    /// The same pipeline with more settings, `id.key=value`.
+    pub fn with(&self, sets: &[String]) -> Self {
+        Self { sets: [&self.sets, sets].concat(), ..self.clone() }
+    }
+
+    /// The config, freshly built.
+    fn config(&self) -> Result<Config> {
+        match &self.compared {
+            Some(name) => config::parse_compared(&self.path, &self.text, &self.sets, name),
+            None => config::parse(&self.path, &self.text, &self.sets),
+        }
+    }
+
+    /// The same pipeline, tuned on its training data.
+    pub fn tuned(&self, method: Method) -> Self {
+        Self { tuned: Some(method), ..self.clone() }
+    }
+
+    /// The same pipeline with its filters applied as `phase` says.
+    pub fn filtered(&self, phase: Phase) -> Self {
+        Self { phase, ..self.clone() }
+    }
+
+    /// How its filters are applied.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// What is searched for before the pipeline is trained, if anything.
+    pub fn tune(&self) -> Result<Option<Tune>> {
+        let tune = self.config()?.tune;
+        Ok(match (&self.compared, self.tuned) {
+            (Some(_), _) => tune,
+            (None, Some(method)) => Some(Tune { method, ..tune.unwrap_or_default() }),
+            (None, None) => None,
+        })
+    }
+
+    /// The stages up to the last that learns, as a model file records them.
+    pub fn links(&self) -> Result<Vec<Link>> {
+        let mut config = self.config()?;
+        let sources = stand_ins(&config);
+        let chain = learning_chain(&mut config, &sources)?;
+        Ok(config.links(&chain))
+    }
+
+    /// The stages behind the windowing, up to the last that learns.
+    pub fn learning(&self) -> Result<Vec<Link>> {
+        let mut config = self.config()?;
+        let sources = stand_ins(&config);
+        let chain = learning_chain(&mut config, &sources)?;
+        let windows = windowing(&config, &chain)?;
+        Ok(config.links(&chain[windows..]))
+    }
+
+    /// The part of the pipeline behind the windowing, freshly built.
     pub fn tail(&self) -> Result<Tail> {
         let mut config = self.config()?;
         let sources = stand_ins(&config);
         let chain = learning_chain(&mut config, &sources)?;
-        let first = first_fitted(&mut config, &chain);
-        let (head, tail) = chain.split_at(first);
+        let (head, tail) = chain.split_at(windowing(&config, &chain)?);
         let from = |i: usize| match config.samples_from(i, &sources) {
             Some(Node::Stage(before)) if head.last() != Some(&before) => {
                 let place = tail.iter().position(|j| *j == before);
                 place.map(Some).ok_or_else(|| {
                     config.stages[i].blame(Error::config(format!(
-                        "`{}` reads from `{}`: what learns must branch off behind the last stage before the \
-                         first that learns, or later",
+                        "`{}` reads from `{}`: what learns must branch off behind the windowing",
                         config.stages[i].id, config.stages[before].id
                     )))
                 })
@@ -96,16 +179,19 @@ impl Plan {
         Ok(Tail::new(units.zip(from).map(step).collect(), decides))
     }
 
-    /// The name of the pipeline: its stages behind the windowing, up to the last that learns.
+    /// The name of the pipeline: that of its `[[compare]]`, or its stages behind the windowing, up to the
+    /// last that learns.
     pub fn pipeline(&self) -> Result<String> {
+        if let Some(name) = &self.compared {
+            return Ok(name.clone());
+        }
         let mut config = self.config()?;
         let sources = stand_ins(&config);
         let chain = learning_chain(&mut config, &sources)?;
         let main = main_branch(&config);
-        let chain = chain.iter().filter(|i| main[**i]);
-        let kinds: Vec<&str> = chain.map(|i| config.stages[*i].kind).collect();
-        let behind = kinds.iter().rposition(|kind| makes_windows(kind)).map_or(0, |i| i + 1);
-        Ok(kinds[behind..].join("+"))
+        let behind = chain[windowing(&config, &chain)?..].iter().filter(|i| main[**i]);
+        let kinds: Vec<&str> = behind.map(|i| config.stages[*i].kind).collect();
+        Ok(kinds.join("+"))
     }
 
     /// Cuts the epochs of the recording `name`.
@@ -120,7 +206,7 @@ impl Plan {
         let mut epochs = self.cut(&streams).map_err(|e| e.at(name))?;
         epochs.name = short_name(name);
         let (recording, n) = (name.to_owned(), epochs.frames.len());
-        epochs.provenance = Provenance { recording, sha256, epochs: n };
+        epochs.provenance = vec![Provenance { recording, sha256, epochs: n }];
         warnings.append(&mut epochs.warnings);
         epochs.warnings = warnings;
         Ok(epochs)
@@ -134,40 +220,47 @@ impl Plan {
             .iter()
             .find(|s| recording::is_markers(s))
             .ok_or_else(|| Error::input("holds no markers, so there are no labelled epochs"))?;
-        let mut players = [Player::new(samples.clone())?, Player::new(markers.clone())?];
+        let mut samples = samples.clone();
+        if self.phase == Phase::ZeroPhase {
+            let filters = config.stages.iter_mut().filter(|s| is_filter(s.kind));
+            for filter in filters {
+                both_ways(filter.unit.as_mut(), &mut samples).map_err(|e| filter.blame(e))?;
+            }
+        }
+        let mut players = [Player::new(samples)?, Player::new(markers.clone())?];
         let sources: Vec<Spec> = (0..config.sources.len())
             .map(|i| players[usize::from(feeds_markers(&config, i))].spec().clone())
             .collect();
         let chain = learning_chain(&mut config, &sources)?;
         let input = config.input(&chain, &sources)?;
-        let links = config.links(&chain);
         let classes = config.classes().ok_or_else(no_classes)?;
-        let first = first_fitted(&mut config, &chain);
+        let windows = windowing(&config, &chain)?;
         let mut head: Vec<Box<dyn Stage>> = Vec::new();
         let mut windowed = false;
         for (i, stage) in config.stages.drain(..).enumerate() {
-            if chain[..first].contains(&i) {
-                let epochs = || epoch_stage(config.fit.as_ref(), &classes, &stage.settings);
-                match stage.kind {
-                    "window" => head.push(epochs()?),
-                    // Of a stream it takes windows itself.
-                    "band_power" if !windowed => head.extend([epochs()?, stage.unit]),
-                    _ => head.push(stage.unit),
-                }
+            let epochs = || epoch_stage(config.fit.as_ref(), &classes, &stage.settings);
+            if self.phase == Phase::ZeroPhase && is_filter(stage.kind) {
+                continue;
+            }
+            if chain[..windows].contains(&i) {
                 windowed |= makes_windows(stage.kind);
+                head.push(if stage.kind == "window" { epochs()? } else { stage.unit });
+            } else if chain.get(windows) == Some(&i) && !windowed {
+                // Of a stream it takes windows itself.
+                head.push(epochs()?);
             }
         }
         let (spec, frames, lost) = run(head, &mut players, config.on_gap)?;
         let labels = frames.iter().map(|f| classes.index_of(&f.text).unwrap_or_default()).collect();
         Ok(Epochs {
             name: String::new(),
+            groups: vec![0; frames.len()],
             frames,
             labels,
             classes: classes.names(),
             spec,
             input,
-            links,
-            provenance: Provenance { recording: String::new(), sha256: String::new(), epochs: 0 },
+            provenance: Vec::new(),
             warnings: lost,
         })
     }
@@ -176,6 +269,12 @@ impl Plan {
 /// Whether stages of `kind` make windows out of samples.
 fn makes_windows(kind: &str) -> bool {
     window::KINDS.iter().any(|k| k.name == kind)
+}
+
+/// Whether stages of `kind` filter every channel by itself, so that it does not matter whether that is
+/// done before channels are picked or averaged.
+fn is_filter(kind: &str) -> bool {
+    ["bandpass", "notch"].contains(&kind)
 }
 
 /// The chain of the stages that learn; without one there is nothing to fit.
@@ -195,9 +294,16 @@ fn main_branch(config: &Config) -> Vec<bool> {
     main
 }
 
-/// The place in `chain` of the first stage that learns.
-fn first_fitted(config: &mut Config, chain: &[usize]) -> usize {
-    chain.iter().position(|i| config.stages[*i].unit.fitted().is_some()).unwrap_or(chain.len())
+/// How many stages of `chain` come before those that work on windows.
+fn windowing(config: &Config, chain: &[usize]) -> Result<usize> {
+    let kind = |i: &usize| config.stages[*i].kind;
+    let windows = chain.iter().position(|i| makes_windows(kind(i))).map(|at| at + 1);
+    // Of a stream it takes windows itself.
+    windows.or_else(|| chain.iter().position(|i| kind(i) == "band_power")).ok_or_else(|| {
+        Error::config(
+            "no stage before the first that learns cuts windows: add one of kind window or event",
+        )
+    })
 }
 
 fn no_classes() -> Error {
@@ -335,11 +441,43 @@ impl Epochs {
                     next.name, pooled.name
                 )));
             }
+            let groups = pooled.provenance.len();
+            pooled.groups.extend(next.groups.iter().map(|g| g + groups));
+            pooled.provenance.extend(next.provenance);
             pooled.frames.extend(next.frames);
             pooled.labels.extend(next.labels);
             pooled.name = format!("{}+{}", pooled.name, next.name);
         }
         Ok(pooled)
+    }
+
+    /// Some of the epochs.
+    pub fn some(&self, which: &[usize]) -> Self {
+        let frames = which.iter().map(|i| self.frames[*i].clone()).collect();
+        let of = |all: &[usize]| which.iter().map(|i| all[*i]).collect();
+        let (labels, groups) = (of(&self.labels), of(&self.groups));
+        Self { frames, labels, groups, ..self.head() }
+    }
+
+    /// All but the epochs themselves.
+    fn head(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            frames: Vec::new(),
+            labels: Vec::new(),
+            classes: self.classes.clone(),
+            spec: self.spec.clone(),
+            input: self.input.clone(),
+            provenance: self.provenance.clone(),
+            groups: Vec::new(),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    /// The epochs as examples to learn from.
+    pub fn examples(&self) -> Examples<'_> {
+        let Self { frames, labels, classes, groups, .. } = self;
+        Examples { frames, labels, classes, groups, weights: &[] }
     }
 
     /// How many epochs each class has.

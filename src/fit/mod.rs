@@ -1,14 +1,18 @@
 //! Calibration and evaluation, offline: recordings through the same stages that run live.
 //!
-//! `epochs` cuts labelled examples out of recordings, `tail` is the part of the pipeline that
-//! learns, `validate` cross-validates it, `folds` says who is tested when, `report` shows it.
+//! `epochs` cuts labelled examples out of recordings, `tail` is the part of the pipeline behind the
+//! windowing, `validate` cross-validates it, `folds` says who is tested when, `tune` searches settings,
+//! `zero_phase` filters as papers do, `report` shows it.
 
 mod epochs;
 mod folds;
 pub mod report;
 mod tail;
+mod tune;
 mod validate;
+mod zero_phase;
 
-pub use epochs::{Epochs, Plan};
+pub use epochs::{Epochs, Phase, Plan};
 pub use tail::{Step, Tail};
-pub use validate::{Evaluation, FOLDS, Fold, Protocol, evaluate};
+pub use tune::{Cell, Choice, Memory, choose, steps};
+pub use validate::{Evaluation, FOLDS, Fold, Protocol, Trial, evaluate};

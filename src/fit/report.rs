@@ -1,27 +1,66 @@
 //! Shows an evaluation: as a table, as JSON, as a page.
 
-use super::Evaluation;
+use super::{Choice, Evaluation, Phase};
 use std::fmt::Write as _;
 
 /// A table for the terminal.
 pub fn table(results: &[Evaluation]) -> String {
     let mut text = String::new();
-    let width = results.iter().map(|r| r.recording.chars().count()).max().unwrap_or(0).max(9);
+    let longest = |name: fn(&Evaluation) -> &str, least: usize| {
+        results.iter().map(|r| name(r).chars().count()).max().unwrap_or(0).max(least)
+    };
+    let width = longest(|r| &r.recording, 9);
+    let zero_phase = results.iter().any(|r| r.filter == Phase::ZeroPhase);
+    // The name of the only pipeline says nothing.
+    let pipelines = results.iter().any(|r| r.pipeline != results[0].pipeline);
+    let name = if pipelines { longest(|r| &r.pipeline, 8) + 2 } else { 0 };
+    let pipeline = |text: &str| if pipelines { format!("{text:<name$}") } else { String::new() };
     let _ = writeln!(
         text,
-        "{:<width$}  {:>7}  {:>8}  {:>5}  folds",
-        "recording", "correct", "accuracy", "AUC"
+        "{}{:<width$}  {:>7}  {:>8}  {:>5}  folds",
+        pipeline("pipeline"),
+        "recording",
+        "correct",
+        "accuracy",
+        "AUC"
     );
     for r in results {
         let folds: Vec<_> = r.folds.iter().map(|f| format!("{}/{}", f.correct, f.n)).collect();
         let auc = r.auc.map_or_else(|| "-".to_owned(), |a| format!("{a:.2}"));
         let _ = writeln!(
             text,
-            "{:<width$}  {:>7}  {:>7.1}%  {auc:>5}  {}",
+            "{}{:<width$}  {:>7}  {:>7.1}%  {auc:>5}  {}{}",
+            pipeline(&r.pipeline),
             r.recording,
             format!("{}/{}", r.correct, r.n),
             r.accuracy * 100.0,
-            folds.join(" ")
+            folds.join(" "),
+            if r.filter == Phase::ZeroPhase { "  (zero-phase)" } else { "" }
+        );
+    }
+    if zero_phase {
+        text.push_str(
+            "zero-phase: filtered forward and backward, which no live system can do; for comparison with \
+             papers\n",
+        );
+    }
+    text
+}
+
+/// What was chosen, and how much its score flatters: found on the data that it was chosen for, beside
+/// that of folds that the choice knew nothing of.
+pub fn tuned(choice: &Choice, nested: &[Evaluation]) -> String {
+    let mut text = format!("chosen: {}\n", choice.sets.join(" "));
+    for r in nested {
+        let two = r.classes.len() == 2;
+        let (name, score) = if two { ("AUC", r.auc) } else { ("accuracy", Some(r.accuracy)) };
+        let Some(score) = score else { continue };
+        let _ = writeln!(
+            text,
+            "{name}: {:.3} where it was chosen, {score:.3} where the choice was made without the tested \
+             epochs: selection flatters by {:+.3}",
+            choice.score,
+            choice.score - score
         );
     }
     text

@@ -1,4 +1,5 @@
-//! The part of a pipeline that learns: from its first fitted stage to its last.
+//! The part of a pipeline that works on windows: from behind the windowing to the last stage that
+//! learns.
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Spec};
@@ -6,7 +7,7 @@ use crate::ledger::Cause;
 use crate::stages::{Emit, Examples, Fitted, Part, Stage};
 use std::collections::BTreeMap;
 
-/// The stages that learn, and those between them.
+/// The stages that learn, and those before and between them.
 pub struct Tail {
     steps: Vec<Step>,
     /// The step whose scores count.
@@ -23,10 +24,70 @@ pub struct Step {
     pub from: Option<usize>,
 }
 
+/// Frames on their way through a tail.
+#[derive(Clone)]
+pub struct Way {
+    /// What they are.
+    pub spec: Spec,
+    /// Those that are learned from.
+    pub train: Vec<Frame>,
+    /// Those that are not.
+    pub test: Vec<Frame>,
+}
+
 impl Tail {
     /// A tail of stages, each behind those that it reads from. The scores of number `decides` count.
     pub fn new(steps: Vec<Step>, decides: usize) -> Self {
         Self { steps, decides }
+    }
+
+    /// How many stages there are before the first that learns, as far as nothing branches off.
+    pub fn plain(&mut self) -> usize {
+        let learns = |step: &mut Step| step.stage.fitted().is_some();
+        let first = self.steps.iter_mut().position(learns).unwrap_or(self.steps.len());
+        first.min(self.straight())
+    }
+
+    /// How many stages stand one behind the other before something branches off, or all.
+    fn straight(&self) -> usize {
+        let back = |(i, step): (usize, &Step)| {
+            let reads = step.from.map_or(0, |from| from + 1);
+            (reads < i).then_some(reads)
+        };
+        self.steps.iter().enumerate().filter_map(back).min().unwrap_or(self.steps.len())
+    }
+
+    /// The place of the first stage among `ids`.
+    pub fn first_of(&self, ids: &[String]) -> Option<usize> {
+        self.steps.iter().position(|step| ids.contains(&step.id))
+    }
+
+    /// Leaves out the first `n` stages, whose work is done.
+    pub fn skip(&mut self, n: usize) {
+        drop(self.take(n));
+    }
+
+    /// Takes the first `n` stages off (fewer if something branches off before) and sends `way` through
+    /// them; those that learn do so on `way.train`, which `examples` has the labels of.
+    pub fn advance(&mut self, n: usize, mut way: Way, examples: &Examples<'_>) -> Result<Way> {
+        for Step { id, mut stage, .. } in self.take(n) {
+            let here = |e: Error| e.at(format_args!("stage `{id}`"));
+            let (spec, train) =
+                learn(stage.as_mut(), &way.spec, &way.train, examples).map_err(here)?;
+            let test = way.test.iter().map(|frame| through(stage.as_mut(), frame));
+            way = Way { spec, train, test: test.collect::<Result<_>>().map_err(here)? };
+        }
+        Ok(way)
+    }
+
+    fn take(&mut self, n: usize) -> Vec<Step> {
+        let n = n.min(self.straight()).min(self.decides);
+        let taken = self.steps.drain(..n).collect();
+        self.decides -= n;
+        for step in &mut self.steps {
+            step.from = step.from.and_then(|from| from.checked_sub(n));
+        }
+        taken
     }
 
     /// Fits every stage on labelled frames of `spec`: each learns on what the ones before make of
@@ -37,19 +98,7 @@ impl Tail {
         for Step { id, stage, from } in &mut self.steps {
             let (spec, frames) = from.map_or(&given, |i| &made[i]);
             let here = |e: Error| e.at(format_args!("stage `{id}`"));
-            if let Some(fitted) = stage.fitted() {
-                fitted.fit(&Examples { frames, ..*examples }).map_err(here)?;
-            }
-            let learned = stage.fitted().and_then(Fitted::fitted_examples);
-            let spec = stage.prepare(std::slice::from_ref(spec)).map_err(here)?;
-            let frames = match learned {
-                Some(frames) => frames,
-                None => {
-                    let frames = frames.iter().map(|frame| through(stage.as_mut(), frame));
-                    frames.collect::<Result<_>>().map_err(here)?
-                }
-            };
-            made.push((spec, frames));
+            made.push(learn(stage.as_mut(), spec, frames, examples).map_err(here)?);
         }
         Ok(())
     }
@@ -81,13 +130,32 @@ impl Tail {
     }
 }
 
+/// Lets `stage` learn from `frames` of `spec`, if it does, and makes it ready. Returns what it sends, and
+/// what the frames become.
+fn learn(
+    stage: &mut dyn Stage,
+    spec: &Spec,
+    frames: &[Frame],
+    examples: &Examples<'_>,
+) -> Result<(Spec, Vec<Frame>)> {
+    if let Some(fitted) = stage.fitted() {
+        fitted.fit(&Examples { frames, ..*examples })?;
+    }
+    let learned = stage.fitted().and_then(Fitted::fitted_examples);
+    let spec = stage.prepare(std::slice::from_ref(spec))?;
+    let frames = match learned {
+        Some(frames) => frames,
+        None => frames.iter().map(|frame| through(stage, frame)).collect::<Result<_>>()?,
+    };
+    Ok((spec, frames))
+}
+
 /// What `stage` makes of one frame.
 fn through(stage: &mut dyn Stage, frame: &Frame) -> Result<Frame> {
     let mut out = Single(None);
     let mut frame = frame.clone();
     stage.process(&mut frame, &mut out).map_err(|fault| Error::input(fault.0))?;
-    out.0
-        .ok_or_else(|| Error::config("a stage behind the first that learns must answer each frame"))
+    out.0.ok_or_else(|| Error::config("a stage behind the windowing must answer each window"))
 }
 
 struct Single(Option<Frame>);
