@@ -114,6 +114,10 @@ pub struct Fit {
     /// Length of the epoch in seconds; the length of the window stage when left out.
     #[serde(default)]
     pub length_s: Option<f64>,
+    /// The class that stands for doing nothing, where `evaluate --protocol pseudo-online` counts false
+    /// activations.
+    #[serde(default)]
+    pub idle: Option<String>,
 }
 
 impl<T: ?Sized> Unit<T> {

@@ -5,17 +5,44 @@
 //! it looks into the future. Each stretch without a gap is continued at both ends by [`PAD_S`] seconds of
 //! itself, turned about its end point, as SciPy's `sosfiltfilt` does.
 
+use super::plan::is_filter;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::formats::{Content, Segment, Stream};
-use crate::frame::{Frame, Spec};
+use crate::frame::{Frame, Payload, Spec};
 use crate::ledger::Cause;
-use crate::stages::{Emit, Stage};
+use crate::stages::{Emit, Fault, Stage, single};
 
 /// How far a stretch is continued, in seconds, if it is long enough.
 const PAD_S: f64 = 3.0;
 
+/// Filters the samples of a recording as `config` says and takes the filters out of it.
+pub fn apply(config: &mut Config, stream: &mut Stream) -> Result<()> {
+    for stage in config.stages.iter_mut().filter(|s| is_filter(s.kind)) {
+        both_ways(stage.unit.as_mut(), stream).map_err(|e| stage.blame(e))?;
+        stage.unit = Box::new(Done);
+    }
+    Ok(())
+}
+
+/// Stands where a filter was whose work is done.
+struct Done;
+
+impl Stage for Done {
+    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
+        Ok(single(inputs, &[Payload::Samples])?.clone())
+    }
+
+    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        emit.emit(frame);
+        Ok(())
+    }
+
+    fn reset(&mut self) {}
+}
+
 /// Sends the samples of `stream` through `filter` in both directions.
-pub fn both_ways(filter: &mut dyn Stage, stream: &mut Stream) -> Result<()> {
+fn both_ways(filter: &mut dyn Stage, stream: &mut Stream) -> Result<()> {
     let (channels, rate_hz) = (stream.channels.clone(), stream.rate_hz);
     let Content::Samples(samples) = &mut stream.content else { return Ok(()) };
     let (cols, pad) = (samples.cols, (PAD_S * rate_hz).round() as usize);
