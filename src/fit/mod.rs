@@ -19,4 +19,5 @@ pub use online::{Online, Window};
 pub use plan::{Phase, Plan};
 pub use tail::{Step, Tail};
 pub use tune::{Cell, Choice, Memory, choose, steps};
+pub use zero_phase::both_ways;
 pub use validate::{Evaluation, FOLDS, Fold, Protocol, Trial, evaluate};

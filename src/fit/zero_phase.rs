@@ -42,7 +42,7 @@ impl Stage for Done {
 }
 
 /// Sends the samples of `stream` through `filter` in both directions.
-fn both_ways(filter: &mut dyn Stage, stream: &mut Stream) -> Result<()> {
+pub fn both_ways(filter: &mut dyn Stage, stream: &mut Stream) -> Result<()> {
     let (channels, rate_hz) = (stream.channels.clone(), stream.rate_hz);
     let Content::Samples(samples) = &mut stream.content else { return Ok(()) };
     let (cols, pad) = (samples.cols, (PAD_S * rate_hz).round() as usize);

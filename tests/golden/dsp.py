@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
-from scipy.signal import butter, cheby1, iirnotch, sosfilt, welch
+from scipy.signal import butter, cheby1, iirnotch, sosfilt, sosfiltfilt, welch
 from sklearn.covariance import OAS, LedoitWolf, empirical_covariance
 
 out = {}
@@ -99,6 +99,11 @@ out["decimate/x"] = x
 for factor in (2, 6, 30):
     sos = cheby1(8, 0.05, 0.8 / factor, output="sos")
     out[f"decimate/y/{number(600 / factor)}"] = sosfilt(sos, x, axis=0)[::factor]
+
+# Forward and backward. both_ways/x rows x channels at 160 Hz; both_ways/y the same.
+x = rng.standard_normal((2400, 2)) + 5
+out["both_ways/x"] = x
+out["both_ways/y"] = sosfiltfilt(butter(4, [8, 30], "bandpass", fs=160, output="sos"), x, axis=0)
 
 out = {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in sorted(out.items())}
 path = Path(__file__).with_suffix(".safetensors")

@@ -3,7 +3,7 @@ configs/motor_imagery_epochs.toml: pyRiemann and scikit-learn on the same epochs
 
 Usage: pipelines.py FOLDER_OF_SHARED_DATA > pipelines.json
 Prints for each data set, pipeline and protocol how many epochs were decided rightly, fold by fold.
-physionet: as evaluate.py, 16 channels. bci2000: the samples eeg1_*, TargetCode 1 against 2, all channels.
+physionet: as evaluate.py, 16 channels. bci2000: the samples eeg1_*, TargetCode 1 against 2, the same channels.
 graz: epochs as they are in the file, sessions for recordings.
 """
 import json, os, re, sys
@@ -56,16 +56,18 @@ def bci2000(path):
     head, channels, states = number("HeaderLen"), number("SourceCh"), number("StatevectorLen")
     text = data[:head].decode("latin1")
     rate = float(re.search(r"SamplingRate=\s*([\d.]+)", text).group(1))
-    place = re.search(r"^TargetCode (\d+) \d+ (\d+) (\d+)", text, re.M)
+    place = re.search(r"^TargetCode +(\d+) +\d+ +(\d+) +(\d+)", text, re.M)
     length, byte, bit = map(int, place.groups())
     rows = np.frombuffer(data[head:], np.uint8)
     rows = rows[:len(rows) // (2 * channels + states) * (2 * channels + states)].reshape(-1, 2 * channels + states)
     raw = rows[:, :2 * channels].copy().view("<i2").astype(float)
+    names = re.search(r"ChannelNames= *\d+ +([^/\r\n]*)", text).group(1).lower().split()
     vector = lambda key: np.array([float(re.match(r"[-+.\d]+", v).group(0)) for v in
-                                   re.search(key + r"= *\d+ +([^/\n]*)", text).group(1).split()[:channels]])
+                                   re.search(key + r"= *\d+ +([^/\r\n]*)", text).group(1).split()[:channels]])
     raw = (raw - vector("SourceChOffset")) * vector("SourceChGain")
     bits = sum(rows[:, 2 * channels + byte + i].astype(int) << (8 * i) for i in range((bit + length + 7) // 8))
     code = bits >> bit & ((1 << length) - 1)
+    raw = raw[:, [names.index(name.lower()) for name in CHANNELS]]
     x = sosfilt(butter(4, [8, 30], "bandpass", fs=rate, output="sos"), raw, axis=0)
     starts = [i for i in range(1, len(code)) if code[i] != code[i - 1] and code[i] in (1, 2)]
     begin, count = int(round(START_S * rate)), int(round(LENGTH_S * rate))
