@@ -61,15 +61,16 @@ pub fn chance_legend(chance: f64) -> String {
 
 /// A scale of colours with its ends, from low to high.
 pub fn colour_bar(colour: impl Fn(f64) -> String, low: &str, middle: &str, high: &str) -> String {
-    let mut svg = Svg::new(260.0, 34.0, "scale of colours");
-    for i in 0..50 {
-        let x = 20.0 + 4.4 * f64::from(i);
-        svg.rect("flat", [x, 2.0], [4.9, 12.0], &colour((f64::from(i) + 0.5) / 50.0));
+    let mut svg = Svg::new(302.0, 34.0, "scale of colours");
+    // On whole pixels, or the edges between them would show.
+    for i in 0..60 {
+        let x = 1.0 + 5.0 * f64::from(i);
+        svg.rect("flat", [x, 2.0], [5.0, 12.0], &colour((f64::from(i) + 0.5) / 60.0));
     }
-    svg.rect("outline", [20.0, 2.0], [220.5, 12.0], "none");
-    for (x, text) in [(20.0, low), (130.0, middle), (240.0, high)] {
-        svg.text("tick", [x, 29.0], Anchor::Middle, text);
-    }
+    svg.rect("outline", [1.0, 2.0], [300.0, 12.0], "none");
+    svg.text("tick", [1.0, 29.0], Anchor::Start, low);
+    svg.text("tick", [151.0, 29.0], Anchor::Middle, middle);
+    svg.text("tick", [301.0, 29.0], Anchor::End, high);
     format!("<div class=\"bar\">{}</div>", svg.finish())
 }
 
@@ -127,25 +128,26 @@ margin-top:1.2rem;overflow-x:auto}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
 th,td{padding:.4rem .8rem;text-align:right;border-bottom:1px solid var(--rule);vertical-align:top}
 th{font-weight:600;color:var(--soft);font-size:.84rem}
-th.name,td.name{text-align:left;overflow-wrap:anywhere;max-width:20rem}
+th.name,td.name{text-align:left;overflow-wrap:break-word;max-width:20rem}
 tr.mean td{border-top:2px solid var(--soft);border-bottom:0}
 td small{display:block;color:var(--soft);font-size:.78rem;white-space:nowrap}
 td.best{font-weight:700}
 td.chance{color:var(--soft)}
-td.chance::after{content:' \\2217'}
 .found{color:var(--good);font-weight:600}
 .confusion td{text-align:center;border:2px solid var(--card);min-width:4.2rem;
 background:color-mix(in srgb,var(--accent) var(--share),var(--page))}
 .confusion th{border:0}
 .confusion td.deep{color:var(--card)}
-.confusion td.deep small{color:inherit}
+.confusion td small{color:inherit}
+.confusion th.name{vertical-align:middle}
 svg{display:block;max-width:100%;height:auto}
 .legend svg{flex:none}
 text{fill:var(--ink);font-family:inherit;font-size:12px}
 text.tick,text.soft{fill:var(--soft);font-size:11.5px}
 text.small{font-size:10.5px}
 text.count{font-size:9px}
-.electrode{font-size:7px;fill:#141a21}
+text.electrode{font-size:7.5px;fill:#141a21;stroke:#fff;stroke-opacity:.75;stroke-width:2;
+paint-order:stroke;stroke-linejoin:round}
 .axis{stroke:var(--soft);stroke-width:1;fill:none}
 .grid{stroke:var(--rule);stroke-width:1}
 .chance{stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4;fill:none}

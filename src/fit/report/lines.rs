@@ -4,7 +4,7 @@ use super::html::{chance_legend, legend, section};
 use super::svg::{Anchor, SERIES, Scale, Svg, label, share_range};
 use super::{LearningCurve, Point, Series, TimeCourse, html};
 
-const WIDTH: f64 = 820.0;
+const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 340.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = WIDTH - 24.0;

@@ -5,9 +5,12 @@ use super::svg::{Anchor, Scale, Svg, label};
 use super::{Scatter, ScatterPoint};
 use std::fmt::Write as _;
 
-const SIZE: f64 = 520.0;
 const LEFT: f64 = 60.0;
-const BOTTOM: f64 = SIZE - 50.0;
+const TOP: f64 = 10.0;
+const WIDEST: f64 = 640.0;
+const HIGHEST: f64 = 480.0;
+/// Room for the name of an axis, however little the points differ in its direction.
+const LEAST: f64 = 240.0;
 
 /// The classes in colour, trained trials hollow, tested ones full.
 pub fn scatter(scatter: &Scatter) -> String {
@@ -17,15 +20,16 @@ pub fn scatter(scatter: &Scatter) -> String {
         return String::new();
     }
     // The same unit in both directions, or distances would lie.
-    let middle = |[low, high]: [f64; 2]| (low + high) / 2.0;
-    let (across, up) = (ends(points.iter().map(|p| p.x)), ends(points.iter().map(|p| p.y)));
-    let half = 0.54 * (across[1] - across[0]).max(up[1] - up[0]).max(f64::MIN_POSITIVE);
-    let around = |ends| [middle(ends) - half, middle(ends) + half];
-    let x = Scale::new(around(across), [LEFT, SIZE - 12.0]);
-    let y = Scale::new(around(up), [BOTTOM, 10.0]);
+    let across = ends(points.iter().map(|p| p.x));
+    let up = ends(points.iter().map(|p| p.y));
+    let pixels = ((WIDEST - LEFT) / (across[1] - across[0])).min(HIGHEST / (up[1] - up[0]));
+    let (across, up) = (widened(across, LEAST / pixels), widened(up, LEAST / pixels));
+    let right = LEFT + pixels * (across[1] - across[0]);
+    let bottom = TOP + pixels * (up[1] - up[0]);
+    let (x, y) = (Scale::new(across, [LEFT, right]), Scale::new(up, [bottom, TOP]));
 
-    let mut svg = Svg::new(SIZE, SIZE, &scatter.title);
-    axes(&mut svg, &x, &y, scatter);
+    let mut svg = Svg::new(right + 12.0, bottom + 50.0, &scatter.title);
+    axes(&mut svg, (&x, right), (&y, bottom), scatter);
     // Hollow ones first, so that the tested trials lie on top.
     for test in [false, true] {
         for point in points.iter().filter(|p| p.test == test) {
@@ -63,18 +67,27 @@ fn key(classes: &[String]) -> String {
     text + "</tbody></table>"
 }
 
-fn ends(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    values.fold([f64::MAX, f64::MIN], |[low, high], v| [low.min(v), high.max(v)])
+/// The ends of an axis that holds all values with some room around them.
+fn ends(values: impl Iterator<Item = f64> + Clone) -> [f64; 2] {
+    let low = values.clone().fold(f64::MAX, f64::min);
+    let high = values.fold(f64::MIN, f64::max);
+    let room = if high > low { 0.06 * (high - low) } else { 1.0 };
+    [low - room, high + room]
 }
 
-fn axes(svg: &mut Svg, x: &Scale, y: &Scale, scatter: &Scatter) {
-    let right = SIZE - 12.0;
+/// The same middle, but at least so long.
+fn widened([low, high]: [f64; 2], least: f64) -> [f64; 2] {
+    let more = ((least - (high - low)) / 2.0).max(0.0);
+    [low - more, high + more]
+}
+
+fn axes(svg: &mut Svg, (x, right): (&Scale, f64), (y, bottom): (&Scale, f64), scatter: &Scatter) {
     let step = |ticks: &[f64]| ticks.windows(2).next().map_or(1.0, |w| w[1] - w[0]);
     let ticks = x.ticks(6.0);
     for tick in &ticks {
-        svg.line("grid", [x.at(*tick), 10.0], [x.at(*tick), BOTTOM]);
+        svg.line("grid", [x.at(*tick), TOP], [x.at(*tick), bottom]);
         let text = label(*tick, step(&ticks));
-        svg.text("tick", [x.at(*tick), BOTTOM + 18.0], Anchor::Middle, &text);
+        svg.text("tick", [x.at(*tick), bottom + 18.0], Anchor::Middle, &text);
     }
     let ticks = y.ticks(6.0);
     for tick in &ticks {
@@ -82,6 +95,6 @@ fn axes(svg: &mut Svg, x: &Scale, y: &Scale, scatter: &Scatter) {
         let text = label(*tick, step(&ticks));
         svg.text("tick", [LEFT - 8.0, y.at(*tick) + 4.0], Anchor::End, &text);
     }
-    svg.text("soft", [(LEFT + right) / 2.0, BOTTOM + 40.0], Anchor::Middle, &scatter.x);
-    svg.upwards("soft", [14.0, (10.0 + BOTTOM) / 2.0], &scatter.y);
+    svg.text("soft", [(LEFT + right) / 2.0, bottom + 40.0], Anchor::Middle, &scatter.x);
+    svg.upwards("soft", [14.0, (TOP + bottom) / 2.0], &scatter.y);
 }

@@ -62,10 +62,12 @@ fn cell(score: &Score, best: f64) -> String {
     if score.accuracy.value >= best {
         class.push("best");
     }
+    let mut remark = "";
     if !score.is_better_than_chance() {
         class.push("chance");
+        remark = "&#8727; ";
     }
-    format!("<td class=\"{}\">{}</td>", class.join(" "), with_interval(&score.accuracy))
+    format!("<td class=\"{}\">{remark}{}</td>", class.join(" "), with_interval(&score.accuracy))
 }
 
 fn with_interval(share: &Interval) -> String {
@@ -75,7 +77,7 @@ fn with_interval(share: &Interval) -> String {
 
 /// One line per recording, one mark with its interval per pipeline.
 fn forest(report: &Report, pipelines: &[&str], recordings: &[&str]) -> String {
-    let (left, width, pitch) = (190.0, 820.0, 15.0);
+    let (left, width, pitch) = (190.0, 960.0, 15.0);
     let band = pitch * pipelines.len() as f64 + 14.0;
     let bottom = 10.0 + band * recordings.len() as f64;
     let mut svg = Svg::new(width, bottom + 44.0, "accuracy with intervals");
@@ -260,7 +262,7 @@ fn confusion(table: &ConfusionTable) -> String {
         let _ = write!(text, "<tr><th class=\"name\">{}</th>", escape(class));
         for n in row {
             let share = *n as f64 / total;
-            let deep = if share > 0.55 { " class=\"deep\"" } else { "" };
+            let deep = if share > 0.7 { " class=\"deep\"" } else { "" };
             let shown = label(100.0 * share, step(1.0));
             let _ = write!(
                 text,

@@ -16,9 +16,9 @@ pub fn selection(selection: &Selection) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let (left, right, pitch) = (190.0, 700.0, 26.0);
+    let (left, right, pitch) = (190.0, 840.0, 26.0);
     let bottom = 8.0 + pitch * rows.len() as f64;
-    let mut svg = Svg::new(820.0, bottom + 44.0, "nested and plain scores");
+    let mut svg = Svg::new(960.0, bottom + 44.0, "nested and plain scores");
     let ends = rows.iter().flat_map(|r| [r.nested, r.plain, selection.chance]);
     let scale = Scale::new(share_range(ends), [left, right]);
     for tick in scale.ticks(7.0) {
@@ -31,8 +31,9 @@ pub fn selection(selection: &Selection) -> String {
         let points = |v: f64| format!("{}: {:.1} %", row.name, 100.0 * v);
         svg.text("name", [left - 14.0, y + 4.0], Anchor::End, &short(&row.name));
         svg.line("cue", [scale.at(row.nested), y], [scale.at(row.plain), y]);
-        svg.mark(0, false, [scale.at(row.nested), y], 5.0, &points(row.nested));
-        svg.mark(1, false, [scale.at(row.plain), y], 5.0, &points(row.plain));
+        // Of different sizes, so that equal scores show both.
+        svg.mark(1, false, [scale.at(row.plain), y], 7.0, &points(row.plain));
+        svg.mark(0, false, [scale.at(row.nested), y], 4.5, &points(row.nested));
         let gain = format!("{:+.1} points", 100.0 * (row.plain - row.nested));
         svg.text("name", [right + 16.0, y + 4.0], Anchor::Start, &gain);
     }
@@ -61,7 +62,7 @@ pub fn grid(grid: &Grid) -> String {
     }
     let share = |v: f64| if high > low { (v - low) / (high - low) } else { 0.5 };
     // Cells shrink where there are many; the numbers in them go before they get too small to read.
-    let cell_width = (720.0 / columns as f64).clamp(16.0, 64.0);
+    let cell_width = (860.0 / columns as f64).clamp(16.0, 64.0);
     let cell_height = cell_width.min(34.0);
     let place = |row: usize, column: usize| {
         [70.0 + cell_width * column as f64, 8.0 + cell_height * row as f64]
@@ -90,7 +91,7 @@ pub fn grid(grid: &Grid) -> String {
     let best = |v: f64| format!("{:.1} %", 100.0 * v);
     let bar = colour_bar(rising, &best(low), &grid.score, &best(high));
     let note = format!(
-        "{} for each {} and {}. Framed: what was chosen, and in how many folds.",
+        "Colour: {}, for each {} and {}. Framed: what was chosen, and in how many folds.",
         escape(&grid.score),
         escape(&grid.row.name),
         escape(&grid.column.name)
