@@ -1,14 +1,19 @@
 //! Calibration and evaluation, offline: recordings through the same stages that run live.
 //!
-//! `plan` takes a pipeline apart, `epochs` cuts labelled examples out of recordings, `tail` is the part of the pipeline behind the
-//! windowing, `validate` cross-validates it, `folds` says who is tested when, `tune` searches settings,
-//! `zero_phase` filters as papers do, `report` shows it.
+//! `plan` takes a pipeline apart, `epochs` cuts labelled examples out of recordings, `tail` is the part
+//! of the pipeline behind the windowing, `validate` cross-validates it, `online` runs it over whole
+//! recordings, `folds` says who is tested when, `tune` searches settings, `zero_phase` filters as papers
+//! do. `metrics` scores decisions, `stats` says how sure a score is, `pictures` makes vectors small enough
+//! to draw, `report` shows it all.
 
 mod epochs;
 mod folds;
+pub mod metrics;
 mod online;
+pub mod pictures;
 mod plan;
 pub mod report;
+pub mod stats;
 mod tail;
 mod tune;
 mod validate;
@@ -19,5 +24,5 @@ pub use online::{Online, Window};
 pub use plan::{Phase, Plan};
 pub use tail::{Step, Tail};
 pub use tune::{Cell, Choice, Memory, choose, steps};
-pub use zero_phase::both_ways;
 pub use validate::{Evaluation, FOLDS, Fold, Protocol, Trial, evaluate};
+pub use zero_phase::both_ways;

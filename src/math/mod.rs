@@ -1,5 +1,6 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
+pub mod contour;
 pub mod covariance;
 pub mod filter_design;
 pub mod householder;
@@ -15,5 +16,6 @@ pub mod sos;
 pub mod spd;
 #[cfg(test)]
 mod testing;
+pub mod topomap;
 pub mod triangular;
 pub mod tridiagonal;

@@ -1,4 +1,4 @@
-//! Where the electrodes of the 10-20 and 10-10 systems sit on a spherical head.
+//! Where the electrodes of the 10-20, 10-10 and 10-05 systems sit on a spherical head.
 //!
 //! In: a label such as `C3`. Out: a unit vector, x to the right, y to the front, z up.
 //!
@@ -7,6 +7,9 @@
 //! Cz to Iz with an electrode every 22.5 degrees. Each row from ear to ear is an arc of the circle
 //! through its two ring electrodes and its midline electrode, with four equal steps from the
 //! midline to the ring (z, 1, 3, 5, 7) and a fifth below it (9); even numbers mirror odd ones.
+//! The 10-05 system puts a row between any two (`FFC` between `F` and `FC`) and an electrode half a
+//! step nearer to the midline than each (`C3h` between `C1` and `C3`). Its few places between the outermost
+//! rows (`NFp`, `OI`) are not here.
 //!
 //! Reference: Oostenveld and Praamstra, Clinical Neurophysiology 112 (2001) 713-719.
 
@@ -24,46 +27,65 @@ pub const EEGMMIDB: [&str; 64] = [
 /// The 10-20 names that the 10-10 system replaced.
 const ALIASES: [(&str, &str); 4] = [("t3", "t7"), ("t4", "t8"), ("t5", "p7"), ("t6", "p8")];
 
-/// Names of the rows, front to back; `ft`, `t` and `tp` are the lower ends of `fc`, `c` and `cp`.
-const ROWS: [&[&str]; 7] =
-    [&["af"], &["f"], &["fc", "ft"], &["c", "t"], &["cp", "tp"], &["p"], &["po"]];
+/// Names of the rows, front to back, half a step of the 10-10 system apart; `ft`, `t`, `tp` and those
+/// between them are the lower ends of `fc`, `c`, `cp` and so on.
+const ROWS: [&[&str]; 15] = [
+    &["afp"],
+    &["af"],
+    &["aff"],
+    &["f"],
+    &["ffc", "fft"],
+    &["fc", "ft"],
+    &["fcc", "ftt"],
+    &["c", "t"],
+    &["ccp", "ttp"],
+    &["cp", "tp"],
+    &["cpp", "tpp"],
+    &["p"],
+    &["ppo"],
+    &["po"],
+    &["poo"],
+];
 
-/// The unit vector to an electrode, or `None` for a label that is not in the 10-10 system.
+/// The unit vector to an electrode, or `None` for a label that is not in the 10-05 system.
 ///
 /// Upper and lower case, surrounding spaces and trailing full stops (EEGMMIDB) do not matter.
 pub fn position(label: &str) -> Option<[f64; 3]> {
     let label = label.trim().trim_end_matches('.').to_ascii_lowercase();
     let label = ALIASES.iter().find(|(old, _)| *old == label).map_or(&*label, |(_, new)| new);
-    let digits = label.find(|c: char| c.is_ascii_digit());
-    let (row, number) = match digits {
-        Some(at) => (&label[..at], label[at..].parse::<u8>().ok().filter(|n| (1..=10).contains(n))),
-        None => (label.strip_suffix('z')?, Some(0)),
+    let (row, number, half) = match label.find(|c: char| c.is_ascii_digit()) {
+        Some(at) => {
+            let (digits, half) = match label[at..].strip_suffix('h') {
+                Some(digits) => (digits, 0.5),
+                None => (&label[at..], 0.0),
+            };
+            (&label[..at], digits.parse::<u8>().ok().filter(|n| (1..=10).contains(n))?, half)
+        }
+        None => (label.strip_suffix('z')?, 0, 0.0),
     };
-    let number = number?;
     let right = number % 2 == 0;
-    let column = number.div_ceil(2);
-    let [x, y, z] = left(row, column)?;
+    let [x, y, z] = left(row, f64::from(number.div_ceil(2)) - half)?;
     Some([if right { -x } else { x }, y, z])
 }
 
 /// The electrode in `column` 0 (midline) to 5 (9 and 10) of a row, on the left.
-fn left(row: &str, column: u8) -> Option<[f64; 3]> {
-    match (row, column) {
-        ("n", 0) => return Some(midline(5.0)),
-        ("i", 0) => return Some(midline(-5.0)),
-        ("fp", 0) => return Some(midline(4.0)),
-        ("o", 0) => return Some(midline(-4.0)),
-        ("fp", 1) => return Some(ring(1.0)),
-        ("o", 1) => return Some(ring(9.0)),
-        _ => {}
+fn left(row: &str, column: f64) -> Option<[f64; 3]> {
+    let outermost = [("n", 5.0), ("fp", 4.0), ("o", -4.0), ("i", -5.0)];
+    if let Some((_, steps)) = outermost.into_iter().find(|(name, _)| *name == row) {
+        return match (row, column) {
+            (_, 0.0) => Some(midline(steps)),
+            ("fp", 1.0) => Some(ring(1.0)),
+            ("o", 1.0) => Some(ring(9.0)),
+            _ => None,
+        };
     }
     let index = ROWS.iter().position(|names| names.contains(&row))?;
     let lower = ROWS[index].len() == 2 && row == ROWS[index][1];
-    if ROWS[index].len() == 2 && lower != (column >= 4) {
+    if ROWS[index].len() == 2 && lower != (column > 3.0) {
         return None;
     }
-    let down = index as f64;
-    Some(arc(midline(3.0 - down), ring(2.0 + down), f64::from(column) / 4.0))
+    let down = index as f64 / 2.0;
+    Some(arc(midline(3.5 - down), ring(1.5 + down), column / 4.0))
 }
 
 /// The midline electrode `steps` of 22.5 degrees in front of Cz.
@@ -155,15 +177,37 @@ mod tests {
     }
 
     #[test]
+    fn the_finer_system_lies_between() {
+        let between = [
+            ("AFp1", "Fp1", "AF3"),
+            ("FFCz", "Fz", "FCz"),
+            ("FFT7", "F7", "FT7"),
+            ("FCC3", "FC3", "C3"),
+            ("C3h", "C1", "C3"),
+            ("TTP7h", "CP5", "T7"),
+            ("CPP6h", "CP4", "P6"),
+            ("POO2", "PO4", "O2"),
+        ];
+        for (label, a, b) in between {
+            assert!(degrees(label, a) < degrees(a, b), "{label} {a}");
+            assert!(degrees(label, b) < degrees(a, b), "{label} {b}");
+        }
+        assert!((degrees("FFCz", "Fz") - 11.25).abs() < 1e-9);
+        assert!((degrees("C1h", "Cz") - 11.25).abs() < 1e-9);
+        assert_eq!(at("CCP4h")[0], -at("CCP3h")[0]);
+    }
+
+    #[test]
     fn labels_are_forgiving_but_not_sloppy() {
         assert_eq!(position("fcZ."), position("FCz"));
         assert_eq!(position("Fc5."), position(" FC5 "));
         for (old, new) in [("T3", "T7"), ("T4", "T8"), ("T5", "P7"), ("T6", "P8")] {
             assert_eq!(position(old), position(new));
         }
-        for wrong in
-            ["", "z", "C", "C0", "C7", "C11", "T1", "FT3", "Tz", "Fp3", "O9", "X1", "C3a", "é3"]
-        {
+        for wrong in [
+            "", "z", "C", "C0", "C7", "C11", "T1", "FT3", "Tz", "Fp3", "O9", "X1", "C3a", "é3",
+            "C3hh", "Ch", "FFT5h", "FFC7h", "Czh", "Iz1", "hz",
+        ] {
             assert_eq!(position(wrong), None, "{wrong}");
         }
     }

@@ -1,6 +1,6 @@
-//! Shows an evaluation: as a table, as JSON, as a page.
+//! Shows one evaluation: a table for the terminal, a small page.
 
-use super::{Choice, Evaluation, Phase};
+use crate::fit::{Choice, Evaluation, Phase};
 use std::fmt::Write as _;
 
 /// A table for the terminal.
