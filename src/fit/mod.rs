@@ -1,10 +1,9 @@
 //! Calibration and evaluation, offline: recordings through the same stages that run live.
 //!
 //! `epochs` cuts labelled examples out of recordings, `tail` is the part of the pipeline that
-//! learns, `validate` cross-validates it, `folds` says who is tested when, `report` shows it.
+//! learns, `validate` cross-validates it, `report` shows it.
 
 mod epochs;
-mod folds;
 pub mod report;
 mod tail;
 mod validate;

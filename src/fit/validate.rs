@@ -1,8 +1,8 @@
 //! Cross-validation.
 
-use super::folds::stratified;
 use super::{Epochs, Plan};
 use crate::error::{Error, Result};
+use crate::math::folds::stratified;
 use crate::stages::Examples;
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ pub struct Evaluation {
     pub auc: Option<f64>,
     /// The folds.
     pub folds: Vec<Fold>,
-    /// Rows: true class, columns: decided class.
+    /// Rows: true class, columns: decided class; without what was rejected.
     pub confusion: Vec<Vec<usize>>,
     /// Class names.
     pub classes: Vec<String>,
@@ -109,7 +109,10 @@ fn run(
         let mut correct = 0;
         for (scores, truth) in scores.iter().zip(&truth) {
             let decided = argmax(scores);
-            confusion[*truth][decided] += 1;
+            // What is rejected is decided for no class.
+            if decided < k {
+                confusion[*truth][decided] += 1;
+            }
             correct += usize::from(decided == *truth);
         }
         folds.push(Fold { n: test.len(), correct });
