@@ -145,7 +145,8 @@ fn difference(was: &Link, is: &Link) -> Option<(String, String, String)> {
         link.settings.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default()
     };
     // A key that says nothing is as good as none.
-    let value = |link: &'_ Link, key: &str| link.settings.get(key).filter(|v| !v.is_null()).cloned();
+    let value =
+        |link: &'_ Link, key: &str| link.settings.get(key).filter(|v| !v.is_null()).cloned();
     keys(was)
         .into_iter()
         .chain(keys(is))

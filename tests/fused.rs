@@ -30,7 +30,7 @@ struct Chain {
 
 impl Chain {
     fn new(classes: usize, more: &str) -> Self {
-        Self::with("logistic", classes, more)
+        Self::with("\"logistic\"", classes, more)
     }
 
     /// With another decoder.

@@ -45,8 +45,12 @@ impl Csp {
         order.sort_by(|a, b| worth[*b].total_cmp(&worth[*a]));
         let filters = Mat::from_fn(n, n, |i, j| rows[order[i] * n + j]);
         let inverse = filters.partial_piv_lu().inverse();
-        let flat = |at: &dyn Fn(usize, usize) -> f64| (0..n * n).map(|e| at(e / n, e % n)).collect();
-        let csp = Self { filters: flat(&|i, j| filters[(i, j)]), patterns: flat(&|i, j| inverse[(j, i)]) };
+        let flat =
+            |at: &dyn Fn(usize, usize) -> f64| (0..n * n).map(|e| at(e / n, e % n)).collect();
+        let csp = Self {
+            filters: flat(&|i, j| filters[(i, j)]),
+            patterns: flat(&|i, j| inverse[(j, i)]),
+        };
         let all = csp.filters.iter().chain(&csp.patterns);
         if all.clone().all(|v| v.is_finite()) { Ok(csp) } else { Err(NotSpd::NotPositive) }
     }
@@ -194,7 +198,8 @@ mod tests {
             for pattern in csp.patterns.chunks_exact(3) {
                 let along = |k: usize| {
                     let column = [mixing[k], mixing[3 + k], mixing[6 + k]];
-                    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                    let dot =
+                        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
                     dot(pattern, &column).abs()
                         / (dot(pattern, pattern) * dot(&column, &column)).sqrt()
                 };

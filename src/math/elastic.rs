@@ -186,9 +186,8 @@ impl<'a> Model<'a> {
             let own = (k..p.len()).step_by(rows).zip(column);
             problem.c * own.map(|(e, x)| p[e] * rest[e] * x * x).sum::<f64>()
         };
-        let curvature = (0..rows * width)
-            .map(|e| curvature(e / width, &problem.columns[e % width]))
-            .collect();
+        let curvature =
+            (0..rows * width).map(|e| curvature(e / width, &problem.columns[e % width])).collect();
         Self { problem, weights: weights.to_vec(), now: slope.clone(), p, rest, slope, curvature }
     }
 
@@ -252,7 +251,9 @@ impl<'a> Model<'a> {
 }
 
 fn failed(why: &str) -> Error {
-    Error::run(format!("logistic regression did not converge ({why}); scale the features or lower c"))
+    Error::run(format!(
+        "logistic regression did not converge ({why}); scale the features or lower c"
+    ))
 }
 
 #[cfg(test)]
@@ -263,7 +264,8 @@ mod tests {
         let numbers = crate::math::testing::numbers(60 * 8, 11);
         let y: Vec<usize> = (0..60).map(|i| i % classes).collect();
         let rows = numbers.chunks_exact(8).zip(&y);
-        let x = rows.map(|(r, y)| r.iter().enumerate().map(|(j, v)| v + f64::from(j == *y)).collect());
+        let x =
+            rows.map(|(r, y)| r.iter().enumerate().map(|(j, v)| v + f64::from(j == *y)).collect());
         (x.collect(), y)
     }
 

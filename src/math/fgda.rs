@@ -22,7 +22,8 @@ pub fn directions(x: &[&[f64]], y: &[usize], classes: usize) -> Result<Vec<f64>>
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let gram: Vec<f64> = rows.iter().flat_map(|a| rows.iter().map(|b| dot(a, b))).collect();
     let mut work = Symmetric::new(count);
-    work.eigen(&gram).map_err(|_| Error::run("the weights of the discriminant analysis are not finite"))?;
+    work.eigen(&gram)
+        .map_err(|_| Error::run("the weights of the discriminant analysis are not finite"))?;
     let least = work.values()[count - 1] * count as f64 * f64::EPSILON;
     let mut out = vec![0.0; (classes - 1) * p];
     for (j, out) in (0..count).rev().zip(out.chunks_exact_mut(p)) {

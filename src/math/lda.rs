@@ -97,9 +97,7 @@ impl Class {
     /// rounding.
     fn scales(&self) -> Vec<f64> {
         let n = self.rows.len() as f64;
-        let constant = |v: f64, m: f64| {
-            v <= n * f64::EPSILON * v + (n * m * f64::EPSILON).powi(2)
-        };
+        let constant = |v: f64, m: f64| v <= n * f64::EPSILON * v + (n * m * f64::EPSILON).powi(2);
         let both = self.variance.iter().zip(&self.mean);
         both.map(|(v, m)| if constant(*v, *m) { 1.0 } else { *v }).collect()
     }
@@ -202,7 +200,8 @@ impl Scatter {
     fn solve_singular(&self, b: &Mat<f64>) -> Result<Mat<f64>> {
         let p = self.d.len();
         let s = self.matrix();
-        let flat: Vec<f64> = (0..p * p).map(|e| s[((e / p).min(e % p), (e / p).max(e % p))]).collect();
+        let flat: Vec<f64> =
+            (0..p * p).map(|e| s[((e / p).min(e % p), (e / p).max(e % p))]).collect();
         let mut work = Symmetric::new(p);
         work.eigen(&flat).map_err(|_| singular())?;
         let vectors = MatRef::from_column_major_slice(work.vectors(), p, p);

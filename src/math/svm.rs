@@ -64,7 +64,9 @@ impl Products {
         let matrix: Vec<f64> =
             (0..n * n).map(|e| products[((e / n).min(e % n), (e / n).max(e % n))]).collect();
         if matrix.iter().any(|v| !v.is_finite()) {
-            return Err(Error::mismatch("the examples hold numbers that are not finite, or too large"));
+            return Err(Error::mismatch(
+                "the examples hold numbers that are not finite, or too large",
+            ));
         }
         Ok(Self { n, p, matrix, sums: x.iter().map(|row| row.iter().sum()).collect() })
     }
@@ -86,7 +88,8 @@ impl Products {
 
     /// The kernel matrix of the examples `members`.
     pub fn gram(&self, kernel: Kernel, members: &[usize]) -> Gram {
-        let row = |i: &usize| members.iter().map(|j| self.kernel(kernel, *i, *j)).collect::<Vec<_>>();
+        let row =
+            |i: &usize| members.iter().map(|j| self.kernel(kernel, *i, *j)).collect::<Vec<_>>();
         Gram { n: members.len(), values: members.iter().flat_map(row).collect() }
     }
 
@@ -117,12 +120,17 @@ impl Gram {
         if values.len() == n * n && values.iter().all(|v| v.is_finite()) {
             return Ok(Self { n, values });
         }
-        Err(Error::mismatch(format!("a kernel matrix of {n} examples needs {n} x {n} finite numbers")))
+        Err(Error::mismatch(format!(
+            "a kernel matrix of {n} examples needs {n} x {n} finite numbers"
+        )))
     }
 
     /// The part of the examples `members`.
     fn part(&self, members: &[usize]) -> Vec<f64> {
-        members.iter().flat_map(|i| members.iter().map(move |j| self.values[i * self.n + j])).collect()
+        members
+            .iter()
+            .flat_map(|i| members.iter().map(move |j| self.values[i * self.n + j]))
+            .collect()
     }
 }
 
@@ -170,10 +178,95 @@ impl Machines {
 
     /// The decision value of each pair, given the kernel values with the examples. Allocates nothing.
     pub fn decide(&self, kernel: &[f64], out: &mut [f64]) {
-        let pairs = self.coef.chunks_exact(kernel.len()).zip(&self.bias);
-        for (o, (coef, bias)) in out.iter_mut().zip(pairs) {
-            *o = coef.iter().zip(kernel).map(|(a, b)| a * b).sum::<f64>() + bias;
+        products(&self.coef, kernel, out);
+        out.iter_mut().zip(&self.bias).for_each(|(o, bias)| *o += bias);
+    }
+}
+
+/// How the decision values of the pairs are found, in as little work as the kernel allows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Border {
+    /// For a linear kernel: one row of weights for each pair.
+    Straight(Vec<f64>),
+    /// The machines of the pairs over the support vectors.
+    Curved {
+        /// Of the kernel.
+        gamma: f64,
+        /// The support vectors, one row each.
+        vectors: Vec<f64>,
+        /// Their squared lengths.
+        squares: Vec<f64>,
+        /// One for each vector, pair after pair.
+        coef: Vec<f64>,
+        /// Room for the kernel values of the vectors.
+        kernel: Vec<f64>,
+    },
+}
+
+impl Border {
+    /// What the `machines` that were trained on `x` come to.
+    pub fn new(kernel: Kernel, machines: &Machines, x: &[&[f64]]) -> Self {
+        let (n, width) = (x.len(), x[0].len());
+        let pairs = machines.coef.chunks_exact(n);
+        match kernel {
+            Kernel::Linear => {
+                let mut weights = vec![0.0; machines.bias.len() * width];
+                for (row, coef) in weights.chunks_exact_mut(width).zip(pairs) {
+                    for (x, c) in x.iter().zip(coef).filter(|(_, c)| **c != 0.0) {
+                        row.iter_mut().zip(*x).for_each(|(w, x)| *w += c * x);
+                    }
+                }
+                Self::Straight(weights)
+            }
+            Kernel::Rbf { gamma } => {
+                let used = |i: &usize| pairs.clone().any(|row| row[*i] != 0.0);
+                let support: Vec<usize> = (0..n).filter(used).collect();
+                let vectors = support.iter().flat_map(|i| x[*i]).copied().collect();
+                let of_pair = |row: &[f64]| support.iter().map(|i| row[*i]).collect::<Vec<f64>>();
+                Self::curved(gamma, vectors, pairs.flat_map(of_pair).collect(), width)
+            }
         }
+    }
+
+    /// The machines over support vectors of `width` numbers.
+    pub fn curved(gamma: f64, vectors: Vec<f64>, coef: Vec<f64>, width: usize) -> Self {
+        let squares: Vec<f64> = vectors.chunks_exact(width).map(|x| dot(x, x)).collect();
+        let kernel = vec![0.0; squares.len()];
+        Self::Curved { gamma, vectors, squares, coef, kernel }
+    }
+
+    /// How many numbers an example has, for so many pairs.
+    pub fn width(&self, pairs: usize) -> usize {
+        match self {
+            Self::Straight(weights) => weights.len() / pairs.max(1),
+            Self::Curved { vectors, squares, .. } => vectors.len() / squares.len().max(1),
+        }
+    }
+
+    /// The decision values for `x` without their bias. Allocates nothing.
+    pub fn products(&mut self, x: &[f64], out: &mut [f64]) {
+        match self {
+            Self::Straight(weights) => products(weights, x, out),
+            Self::Curved { gamma, vectors, squares, coef, kernel } => {
+                products(vectors, x, kernel);
+                let (own, gamma) = (dot(x, x), *gamma);
+                for (k, square) in kernel.iter_mut().zip(squares) {
+                    *k = Kernel::Rbf { gamma }.value(*k, own, *square);
+                }
+                products(coef, kernel, out);
+            }
+        }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The product of each row with `x`.
+fn products(rows: &[f64], x: &[f64], out: &mut [f64]) {
+    for (o, row) in out.iter_mut().zip(rows.chunks_exact(x.len())) {
+        *o = dot(row, x);
     }
 }
 
@@ -196,7 +289,8 @@ impl Votes {
     /// decision values for and against it, as x/(3 (|x| + 1)), x their sum. Allocates nothing.
     pub fn count(decisions: &[f64], scores: &mut [f64]) -> Self {
         let classes = scores.len();
-        let (votes, sums) = (|k| tally(decisions, classes, k).0, |k| tally(decisions, classes, k).1);
+        let (votes, sums) =
+            (|k| tally(decisions, classes, k).0, |k| tally(decisions, classes, k).1);
         let decided = (0..classes).fold(0, |best, k| if votes(k) > votes(best) { k } else { best });
         for (k, score) in scores.iter_mut().enumerate() {
             *score = f64::from(votes(k)) + sums(k) / (3.0 * (sums(k).abs() + 1.0));
@@ -233,7 +327,9 @@ mod tests {
         let gamma = products.gamma(&all);
         // The variance of the six numbers is 89.0 / 6.
         let mean = 29.0 / 6.0;
-        let variance = [0.0, 1.0, 4.0, 5.0, 9.0, 10.0_f64].map(|v| (v - mean).powi(2)).iter().sum::<f64>() / 6.0;
+        let variance =
+            [0.0, 1.0, 4.0, 5.0, 9.0, 10.0_f64].map(|v| (v - mean).powi(2)).iter().sum::<f64>()
+                / 6.0;
         assert!((gamma - 1.0 / variance).abs() < 1e-12);
         for kernel in [Kernel::Linear, Kernel::Rbf { gamma }] {
             let gram = products.gram(kernel, &all);

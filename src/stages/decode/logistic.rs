@@ -55,7 +55,10 @@ impl crate::kind::Settings<dyn Stage> for Settings {
             return Err(Error::setting("c", format!("is {}, expected a positive number", self.c)));
         }
         if !(0.0..=1.0).contains(&self.l1_ratio) {
-            return Err(Error::setting("l1_ratio", format!("is {}, expected 0 to 1", self.l1_ratio)));
+            return Err(Error::setting(
+                "l1_ratio",
+                format!("is {}, expected 0 to 1", self.l1_ratio),
+            ));
         }
         Ok(Box::new(DecoderStage::new(LinearDecoder::new(self)).rejecting(self.reject)?))
     }

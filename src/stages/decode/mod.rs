@@ -85,7 +85,15 @@ impl<D: Decoder> DecoderStage<D> {
     /// Wraps `decoder`.
     pub fn new(decoder: D) -> Self {
         let out = scores_spec(0.0, Vec::new()).frame();
-        Self { decoder, reject: None, learned: None, shape: (0, 0), products: false, answers: 0, out }
+        Self {
+            decoder,
+            reject: None,
+            learned: None,
+            shape: (0, 0),
+            products: false,
+            answers: 0,
+            out,
+        }
     }
 
     /// Answers what is like no class by one more class, [`reject::NONE`], if there is a threshold: see
@@ -158,7 +166,9 @@ impl<D: Decoder> DecoderStage<D> {
     }
 
     fn learner(&mut self) -> Result<&mut dyn Fitted> {
-        self.decoder.fitted().ok_or_else(|| Error::config("a decoder that learns is needed to reject"))
+        self.decoder
+            .fitted()
+            .ok_or_else(|| Error::config("a decoder that learns is needed to reject"))
     }
 }
 
@@ -246,7 +256,9 @@ fn check_width(input: &Spec, learned: usize) -> Result<()> {
         return Ok(());
     }
     let given = input.cols;
-    Err(Error::mismatch(format!("was fitted to vectors of {learned} numbers, but is given {given}")))
+    Err(Error::mismatch(format!(
+        "was fitted to vectors of {learned} numbers, but is given {given}"
+    )))
 }
 
 /// Refuses what comes of features that are not finite.

@@ -73,7 +73,8 @@ impl Reject {
     pub fn fit(&mut self, decoder: &mut impl Decoder, examples: &Examples<'_>) -> Result<()> {
         let Examples { frames, labels, classes, .. } = *examples;
         if classes.iter().any(|class| class == NONE) {
-            let text = format!("a class is called `{NONE}`, which is the answer to what is rejected");
+            let text =
+                format!("a class is called `{NONE}`, which is the answer to what is rejected");
             return Err(Error::mismatch(text).blaming("reject"));
         }
         let (rows, cols) = (frames[0].rows, frames[0].cols);
@@ -116,7 +117,8 @@ impl Reject {
         let width = centres.len() / count.max(1);
         part.tensors.insert(LOG.into(), Tensor { shape: vec![count, 2], data: moments });
         if width > 0 {
-            part.tensors.insert(CENTRES.into(), Tensor { shape: vec![count, width], data: centres });
+            part.tensors
+                .insert(CENTRES.into(), Tensor { shape: vec![count, width], data: centres });
         }
     }
 

@@ -16,7 +16,7 @@ use crate::frame::{Frame, Payload, Spec};
 use crate::math::folds::stratified;
 use crate::math::logistic::softmax;
 use crate::math::platt::{Sigmoid, side_with};
-use crate::math::svm::{Kernel as Function, Machines, Products, Votes, pairs};
+use crate::math::svm::{Border, Kernel as Function, Machines, Products, Votes, pairs};
 use crate::stages::manifold::not_fitted;
 use crate::stages::{Examples, Fault, Fitted, Part, Stage, Tensor};
 use schemars::JsonSchema;
@@ -132,48 +132,6 @@ struct Learned {
     scores: Vec<f64>,
 }
 
-/// How decision values are found.
-enum Border {
-    /// One row of weights for each pair.
-    Straight(Vec<f64>),
-    /// The machines of the pairs over the support vectors.
-    Curved {
-        gamma: f64,
-        /// The support vectors, one row each, with their squared lengths.
-        vectors: Vec<f64>,
-        squares: Vec<f64>,
-        /// One for each vector, pair after pair.
-        coef: Vec<f64>,
-        /// The kernel values of the vectors.
-        kernel: Vec<f64>,
-    },
-}
-
-impl Border {
-    /// How many numbers an example has, for so many pairs.
-    fn width(&self, pairs: usize) -> usize {
-        match self {
-            Self::Straight(weights) => weights.len() / pairs.max(1),
-            Self::Curved { vectors, squares, .. } => vectors.len() / squares.len().max(1),
-        }
-    }
-
-    /// The decision values without their bias.
-    fn products(&mut self, x: &[f64], out: &mut [f64]) {
-        match self {
-            Self::Straight(weights) => products(weights, x, out),
-            Self::Curved { gamma, vectors, squares, coef, kernel } => {
-                products(vectors, x, kernel);
-                let (own, gamma) = (dot(x, x), *gamma);
-                for (k, square) in kernel.iter_mut().zip(squares) {
-                    *k = Function::Rbf { gamma }.value(*k, own, *square);
-                }
-                products(coef, kernel, out);
-            }
-        }
-    }
-}
-
 impl Learned {
     fn new(border: Border, bias: Vec<f64>, sigmoids: Vec<Sigmoid>, classes: usize) -> Self {
         let decisions = vec![0.0; bias.len()];
@@ -211,17 +169,6 @@ impl Learned {
 /// The probabilities of two classes by that of the second.
 fn binary(second: f64, out: &mut [f64]) {
     out.copy_from_slice(&[1.0 - second, second]);
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// The product of each row with `x`.
-fn products(rows: &[f64], x: &[f64], out: &mut [f64]) {
-    for (o, row) in out.iter_mut().zip(rows.chunks_exact(x.len())) {
-        *o = dot(row, x);
-    }
 }
 
 impl Decoder for Svm {
@@ -273,13 +220,16 @@ impl Fitted for Svm {
         let gram = products.gram(kernel, &all);
         let machines = Machines::fit(&gram, y, classes.len(), self.settings.c)?;
         if machines.gap > 1e-6 {
-            tracing::warn!(gap = machines.gap, "the support vector machine has not fully converged");
+            tracing::warn!(
+                gap = machines.gap,
+                "the support vector machine has not fully converged"
+            );
         }
         let sigmoids = match self.settings.calibrate {
             true => self.sigmoids(&products, y, classes.len())?,
             false => Vec::new(),
         };
-        let border = border(kernel, &machines, &x);
+        let border = Border::new(kernel, &machines, &x);
         self.learned = Some(Learned::new(border, machines.bias, sigmoids, classes.len()));
         self.classes = classes.to_vec();
         Ok(())
@@ -289,7 +239,8 @@ impl Fitted for Svm {
         let Learned { border, bias, sigmoids, .. } =
             self.learned.as_ref().ok_or_else(not_fitted)?;
         let (pairs, width) = (bias.len(), border.width(bias.len()));
-        let array = |shape: &[usize], data: &[f64]| Tensor { shape: shape.to_vec(), data: data.to_vec() };
+        let array =
+            |shape: &[usize], data: &[f64]| Tensor { shape: shape.to_vec(), data: data.to_vec() };
         let mut part = Part { classes: self.classes.clone(), ..Part::default() };
         let mut put = |name: &str, tensor| part.tensors.insert(name.to_string(), tensor);
         put("bias", array(&[pairs], bias));
@@ -323,7 +274,8 @@ impl Fitted for Svm {
                 tensor.shape
             )))
         };
-        let axis = |name: &str, axis: usize| Ok::<_, Error>(part.tensor(name, 2)?.shape[axis].max(1));
+        let axis =
+            |name: &str, axis: usize| Ok::<_, Error>(part.tensor(name, 2)?.shape[axis].max(1));
         let bias = part.tensor("bias", 1)?.data.clone();
         if bias.len() != pairs {
             let text = format!("the model has {} machines for {classes} classes", bias.len());
@@ -334,7 +286,12 @@ impl Fitted for Svm {
             Kernel::Rbf => {
                 let (count, width) = (axis("vectors", 0)?, axis("vectors", 1)?);
                 let gamma = part.tensor("gamma", 1)?.data.first().copied().unwrap_or_default();
-                curved(gamma, tensor("vectors", [count, width])?, tensor("coef", [pairs, count])?, width)
+                Border::curved(
+                    gamma,
+                    tensor("vectors", [count, width])?,
+                    tensor("coef", [pairs, count])?,
+                    width,
+                )
             }
         };
         let count = if classes == 2 { 1 } else { classes };
@@ -379,35 +336,4 @@ impl Svm {
         let inside = |k: usize| y.iter().map(|l| *l == class(k)).collect::<Vec<bool>>();
         Ok(values.iter().enumerate().map(|(k, values)| Sigmoid::fit(values, &inside(k))).collect())
     }
-}
-
-/// Makes of the machines what is used live.
-fn border(kernel: Function, machines: &Machines, x: &[&[f64]]) -> Border {
-    let (n, width) = (x.len(), x[0].len());
-    match kernel {
-        Function::Linear => {
-            let mut weights = vec![0.0; machines.bias.len() * width];
-            let rows = weights.chunks_exact_mut(width).zip(machines.coef.chunks_exact(n));
-            for (row, coef) in rows {
-                for (x, c) in x.iter().zip(coef).filter(|(_, c)| **c != 0.0) {
-                    row.iter_mut().zip(*x).for_each(|(w, x)| *w += c * x);
-                }
-            }
-            Border::Straight(weights)
-        }
-        Function::Rbf { gamma } => {
-            let support: Vec<usize> =
-                (0..n).filter(|i| machines.coef.chunks_exact(n).any(|row| row[*i] != 0.0)).collect();
-            let vectors = support.iter().flat_map(|i| x[*i]).copied().collect();
-            let of_pair = |row: &[f64]| support.iter().map(|i| row[*i]).collect::<Vec<f64>>();
-            let coef = machines.coef.chunks_exact(n).flat_map(of_pair).collect();
-            curved(gamma, vectors, coef, width)
-        }
-    }
-}
-
-fn curved(gamma: f64, vectors: Vec<f64>, coef: Vec<f64>, width: usize) -> Border {
-    let squares: Vec<f64> = vectors.chunks_exact(width).map(|x| dot(x, x)).collect();
-    let kernel = vec![0.0; squares.len()];
-    Border::Curved { gamma, vectors, squares, coef, kernel }
 }

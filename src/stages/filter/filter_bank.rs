@@ -159,7 +159,9 @@ mod tests {
         let blocks = |i: u64| block(&spec, 40 * i, 40);
         (0..5).for_each(|i| bank.process(&mut blocks(i), &mut whole).unwrap());
         let mut slowest = 0.0_f64;
-        for (b, edges) in ["low_hz = 8\nhigh_hz = 12.5", "low_hz = 14\nhigh_hz = 30"].iter().enumerate() {
+        for (b, edges) in
+            ["low_hz = 8\nhigh_hz = 12.5", "low_hz = 14\nhigh_hz = 30"].iter().enumerate()
+        {
             let mut one = stage("bandpass", &format!("{edges}\norder = 3"));
             one.prepare(std::slice::from_ref(&spec)).unwrap();
             slowest = slowest.max(one.delay_s());

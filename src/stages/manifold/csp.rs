@@ -41,7 +41,8 @@ impl crate::kind::Settings<dyn Stage> for Settings {
     const EXAMPLE: &'static str = "filters = 6\n";
 
     fn build(self) -> Result<Box<dyn Stage>> {
-        let counts = [("filters", self.filters), ("bands", self.bands), ("keep", self.keep.unwrap_or(1))];
+        let counts =
+            [("filters", self.filters), ("bands", self.bands), ("keep", self.keep.unwrap_or(1))];
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Error::setting(*key, "is 0, expected 1 or more"));
         }
@@ -127,7 +128,9 @@ impl Stage for Csp {
             self.out.resize(1, count);
             learned.features(&frame.data, bands, &mut self.out.data);
             if self.out.data.iter().any(|v| !v.is_finite()) {
-                return Err(Fault("a spatial filter finds no power, or numbers that are not finite"));
+                return Err(Fault(
+                    "a spatial filter finds no power, or numbers that are not finite",
+                ));
             }
         } else {
             return Err(Fault("the frame has another shape than was promised"));
@@ -149,7 +152,8 @@ impl Fitted for Csp {
         let Examples { frames, labels: y, classes, .. } = *examples;
         let Settings { filters, bands, keep } = self.settings;
         let size = frames[0].cols;
-        if frames.iter().any(|x| (x.rows, x.cols) != (size, size)) || size % bands != 0 || size == 0 {
+        if frames.iter().any(|x| (x.rows, x.cols) != (size, size)) || size % bands != 0 || size == 0
+        {
             return Err(Error::mismatch(format!(
                 "expected square matrices of one size, a multiple of {bands} bands, but is given {size}"
             )));
@@ -216,7 +220,8 @@ impl Fitted for Csp {
             )));
         }
         let kept = kept.data.iter().map(|i| *i as usize).collect();
-        self.learned = Some(Learned::new(shape[2], filters.data.clone(), patterns.data.clone(), kept));
+        self.learned =
+            Some(Learned::new(shape[2], filters.data.clone(), patterns.data.clone(), kept));
         Ok(())
     }
 }
