@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use saltatory::config::Method;
 use saltatory::control::bench::Suite;
-use saltatory::control::{self, fit::Fit, list::Family, stop::Stop};
+use saltatory::control::{self, fit::Evaluate, fit::Fit, list::Family, stop::Stop};
 use saltatory::error::Result;
 use saltatory::fit::{Phase, Protocol};
 use saltatory::sources::Speed;
@@ -122,6 +122,9 @@ enum Command {
         /// other
         #[arg(long, value_enum, value_delimiter = ',', default_value = "causal")]
         filter: Vec<Phase>,
+        /// Score only these pipelines, by their names in the table
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        only: Vec<String>,
         /// Override a setting: key=value or id.key=value
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
@@ -263,8 +266,11 @@ fn dispatch(command: Command) -> Result<()> {
             let (sets, recordings) = (&sets, &recordings);
             control::fit::fit(&Fit { config, sets, recordings, out, tune, report, json })
         }
-        Command::Evaluate { config, recordings, protocol, tune, filter, sets, json } => {
-            control::fit::evaluate(&config, &sets, &recordings, protocol, tune, &filter, json)
+        Command::Evaluate { config, recordings, protocol, tune, filter, only, sets, json } => {
+            let (config, sets, recordings) = (&config, &sets, &recordings);
+            let (filters, only) = (&filter, &only);
+            let asked = Evaluate { config, sets, recordings, protocol, tune, filters, only, json };
+            control::fit::evaluate(&asked)
         }
         Command::Streams { wait, json } => control::streams::streams(wait, json),
         Command::List { toml: true, .. } => control::print(&control::reference::text()),

@@ -149,11 +149,14 @@ fn difference(was: &Link, is: &Link) -> Option<(String, String, String)> {
     let keys = |link: &Link| -> Vec<String> {
         link.settings.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default()
     };
+    // A key that says nothing is as good as none.
+    let value =
+        |link: &'_ Link, key: &str| link.settings.get(key).filter(|v| !v.is_null()).cloned();
     keys(was)
         .into_iter()
         .chain(keys(is))
         .filter(|key| !LIVE_KEYS.contains(&(was.kind.as_str(), key.as_str())))
-        .find(|key| was.settings.get(key) != is.settings.get(key))
+        .find(|key| value(was, key) != value(is, key))
         .map(|key| (key.clone(), show(was, &key), show(is, &key)))
 }
 

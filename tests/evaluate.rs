@@ -102,6 +102,63 @@ fn band_power_learns() {
     assert!(correct as f64 > 0.65 * n as f64, "{correct} of {n}");
 }
 
+/// Filter-bank common spatial patterns with rejection, from samples to scores: above chance, and what is
+/// rejected is decided for no class.
+#[test]
+fn a_filter_bank_learns_and_rejects() {
+    let config = r#"
+        [[source]]
+        kind = "lsl"
+        type = "EEG"
+        [[source]]
+        kind = "lsl"
+        id = "markers"
+        type = "Markers"
+        [[stage]]
+        kind = "pick"
+        from = "lsl"
+        channels = ["FC*", "C3", "C4", "Cz", "CP*"]
+        [[stage]]
+        kind = "filter_bank"
+        bands_hz = [[8, 12], [12, 20]]
+        [[stage]]
+        kind = "window"
+        length_s = 2.0
+        step_s = 0.1
+        [[stage]]
+        kind = "covariance"
+        [[stage]]
+        kind = "csp"
+        bands = 2
+        filters = 4
+        keep = 6
+        [[stage]]
+        kind = "lda"
+        [fit]
+        classes = { left = "T1", right = "T2" }
+        start_s = 0.5
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bank.toml");
+    let score = |config: &str| {
+        std::fs::write(&path, config).unwrap();
+        let plan = saltatory::fit::Plan::new(&path, &[]).unwrap();
+        let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
+        let cross = saltatory::fit::Protocol::Cross;
+        let results = saltatory::fit::evaluate(&[plan], epochs.collect(), cross, &|| ()).unwrap();
+        let sum = |of: &dyn Fn(&saltatory::fit::Evaluation) -> usize| results.iter().map(of).sum();
+        let answered = |r: &saltatory::fit::Evaluation| r.confusion.concat().iter().sum();
+        let counts: [usize; 3] = [sum(&|r| r.n), sum(&|r| r.correct), sum(&answered)];
+        println!("of {} {} right, {} answered", counts[0], counts[1], counts[2]);
+        counts
+    };
+    let [n, correct, answered] = score(config);
+    assert!(correct as f64 > 0.65 * n as f64 && answered == n);
+    let rejecting = config.replace("kind = \"lda\"", "kind = \"lda\"\nreject = 0.0");
+    let [n, correct, answered] = score(&rejecting);
+    assert!(answered < n && answered > 0 && correct <= answered);
+}
+
 /// A simulated subject is above chance where the classes differ and at chance where nothing tells
 /// them apart: what would decode there is leakage.
 #[test]

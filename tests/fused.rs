@@ -30,9 +30,15 @@ struct Chain {
 
 impl Chain {
     fn new(classes: usize, more: &str) -> Self {
+        Self::with("\"logistic\"", classes, more)
+    }
+
+    /// With another decoder.
+    fn with(decoder: &str, classes: usize, more: &str) -> Self {
+        let chain = CHAIN.replace("\"logistic\"", decoder);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
-        std::fs::write(&path, format!("{HEAD}{CHAIN}{more}")).unwrap();
+        std::fs::write(&path, format!("{HEAD}{chain}{more}")).unwrap();
         let mut config = config::load(&path, &[]).unwrap();
         let labels: Vec<usize> = (0..40).map(|i| i % classes).collect();
         let names: Vec<String> = (0..classes).map(|k| format!("class {k}")).collect();
@@ -109,6 +115,34 @@ fn fused_decisions_are_the_same() {
         let (_, end) = fused.run(end).unwrap();
         assert!(end.flags.has(Flags::END) && end.data.is_empty());
     }
+}
+
+/// Other decoders with weights; with one row for each pair of classes, or one for each class.
+#[test]
+fn other_linear_decoders_fuse_as_well() {
+    let rows = |decoder: &str, classes: usize| match decoder {
+        _ if classes == 2 => 1,
+        "\"svm\"" => classes * (classes - 1) / 2,
+        _ => classes,
+    };
+    for (decoder, classes) in [("\"svm\"", 2), ("\"svm\"", 4), ("\"lda\"", 2), ("\"lda\"", 3)] {
+        let new = || Chain::with(decoder, classes, "");
+        let (mut apart, mut fused) = (new(), new());
+        fused.config.fuse(&[]);
+        assert_eq!(apart.width(), N * (N + 1) / 2);
+        assert_eq!(fused.width(), rows(decoder, classes), "{decoder}");
+        for i in 100..150 {
+            let x = matrix(i, i as usize % classes);
+            let ((_, want), (_, got)) = (apart.run(x.clone()).unwrap(), fused.run(x).unwrap());
+            for (got, want) in got.data.iter().zip(&want.data) {
+                assert!((got - want).abs() < 1e-10, "{decoder}: {got} {want}");
+            }
+        }
+    }
+    // What measures distances of the vector keeps it.
+    let mut rejecting = Chain::with("\"lda\"\nreject = 3.0", 2, "");
+    rejecting.config.fuse(&[]);
+    assert_eq!(rejecting.width(), N * (N + 1) / 2);
 }
 
 #[test]

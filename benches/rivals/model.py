@@ -3,13 +3,13 @@
 Usage: model.py CONFIG.toml PEERS.npz OUT.safetensors
 
 The peers' file holds `ref` (reference matrix), `coef` and `intercept`. The stages and their settings come from the config,
-which states every one of them except the default `c` of the logistic regression.
+which states every one of them except the defaults of the logistic regression.
 """
 import json, struct, sys, tomllib
 
 import numpy as np
 
-DEFAULTS = {"logistic": {"c": 1.0}}
+DEFAULTS = {"logistic": {"c": 1.0, "penalty": "l2", "l1_ratio": 0.5}}
 
 
 def chain(config):

@@ -71,33 +71,59 @@ fn search(plan: &Plan, epochs: &Epochs, out: &Path) -> Result<Option<Choice>> {
     Ok(Some(choice))
 }
 
-/// Cross-validates the pipeline of `config`, and those that it is compared with, on `recordings`.
-pub fn evaluate(
-    config: &Path,
-    sets: &[String],
-    recordings: &[String],
-    protocol: Protocol,
-    tune: Option<Method>,
-    phases: &[Phase],
-    json: bool,
-) -> Result<()> {
-    let plan = Plan::new(config, sets)?;
+/// What `saltatory evaluate` was asked for.
+pub struct Evaluate<'a> {
+    /// The config.
+    pub config: &'a Path,
+    /// Settings that replace those of the config.
+    pub sets: &'a [String],
+    /// Recordings to be tested on.
+    pub recordings: &'a [String],
+    /// How training and test data are kept apart.
+    pub protocol: Protocol,
+    /// How the pipeline of the config is tuned, if it is.
+    pub tune: Option<Method>,
+    /// How filters are applied, one after the other.
+    pub filters: &'a [Phase],
+    /// Names of the pipelines that are scored; all if empty.
+    pub only: &'a [String],
+    /// Whether the scores are printed as JSON.
+    pub json: bool,
+}
+
+/// Cross-validates the pipeline of a config, and those that it is compared with.
+pub fn evaluate(asked: &Evaluate<'_>) -> Result<()> {
+    let plan = Plan::new(asked.config, asked.sets)?;
     let mut results = Vec::new();
-    for phase in phases {
+    for phase in asked.filters {
         let plan = plan.filtered(*phase);
+        let epochs = cut(&plan, asked.recordings)?;
         let compared = plan.compared()?;
-        let plan = tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
-        let plans = [vec![plan], compared].concat();
-        results.extend(cross_validated(&plans, cut(&plans[0], recordings)?, protocol)?);
+        let plan = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
+        let plans = chosen([vec![plan], compared].concat(), asked.only)?;
+        results.extend(cross_validated(&plans, epochs, asked.protocol)?);
     }
-    if json {
+    if asked.json {
         return print_json(&serde_json::json!({
-            "config": config,
-            "protocol": protocol,
+            "config": asked.config,
+            "protocol": asked.protocol,
             "results": results,
         }));
     }
     print(&report::table(&results))
+}
+
+/// The plans whose names are among `only`, in their order; all if it is empty.
+fn chosen(plans: Vec<Plan>, only: &[String]) -> Result<Vec<Plan>> {
+    let names: Vec<String> = plans.iter().map(Plan::pipeline).collect::<Result<_>>()?;
+    if let Some(wrong) = only.iter().find(|name| !names.contains(name)) {
+        let known = names.join(", ");
+        let text = format!("--only {wrong}: there is no such pipeline (there is: {known})");
+        return Err(Error::config(text));
+    }
+    let wanted = |name: &String| only.is_empty() || only.contains(name);
+    let pairs = plans.into_iter().zip(names);
+    Ok(pairs.filter(|(_, name)| wanted(name)).map(|(plan, _)| plan).collect())
 }
 
 fn cross_validated(

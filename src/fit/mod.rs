@@ -2,12 +2,11 @@
 //!
 //! `plan` takes a pipeline apart, `epochs` cuts labelled examples out of recordings, `tail` is the part
 //! of the pipeline behind the windowing, `validate` cross-validates it, `online` runs it over whole
-//! recordings, `folds` says who is tested when, `tune` searches settings, `zero_phase` filters as papers
+//! recordings, `tune` searches settings, `zero_phase` filters as papers
 //! do. `metrics` scores decisions, `stats` says how sure a score is, `pictures` makes vectors small enough
 //! to draw, `report` shows it all.
 
 mod epochs;
-mod folds;
 pub mod metrics;
 mod online;
 pub mod pictures;

@@ -6,12 +6,12 @@
 //! computed once: the covariances of one order and lag for all folds, what the stages before the first
 //! that is searched learn in a fold for all of its settings. Cells run on all cores.
 
-use super::folds::stratified;
 use super::tail::{Tail, Way};
 use super::validate::{auc, features};
 use super::{Epochs, Plan};
 use crate::config::{Method, Tune};
 use crate::error::{Error, Result};
+use crate::math::folds::stratified;
 use crate::model::{Link, sha256};
 use crate::stages::Examples;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
 //! Cross-validation.
 
-use super::folds::stratified;
 use super::tail::Way;
 use super::tune::{self, Choice, Memory};
 use super::{Epochs, Phase, Plan};
 use crate::config::Tune;
 use crate::error::{Error, Result};
+use crate::math::folds::stratified;
 use crate::stages::Examples;
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub struct Evaluation {
     pub auc: Option<f64>,
     /// The folds.
     pub folds: Vec<Fold>,
-    /// Rows: true class, columns: decided class.
+    /// Rows: true class, columns: decided class; without what was rejected.
     pub confusion: Vec<Vec<usize>>,
     /// Class names.
     pub classes: Vec<String>,
@@ -160,7 +160,9 @@ impl<'a> Bench<'a> {
             (self.progress)();
         }
         let mut confusion = vec![vec![0; k]; k];
-        trials.iter().for_each(|t| confusion[t.truth][t.decided] += 1);
+        // What is rejected is decided for no class.
+        let decided = trials.iter().filter(|t| t.decided < k);
+        decided.for_each(|t| confusion[t.truth][t.decided] += 1);
         let n = trials.len();
         let correct = tested.iter().map(|f| f.correct).sum();
         let known: Option<Vec<f64>> = aucs.into_iter().collect();

@@ -48,7 +48,8 @@ impl Logistic {
     /// Fits the model to examples `x` with class indices `y` below `classes`; `c` is the inverse
     /// regularisation strength.
     pub fn fit(x: &[&[f64]], y: &[usize], classes: usize, c: f64) -> Result<Self> {
-        let p = check(x, y, classes, c)?;
+        let p = check(x, y, classes)?;
+        check_c(c)?;
         let n = x.len();
         let rows = if classes == 2 { 1 } else { classes };
         let (basis, features) = if n < p {
@@ -135,12 +136,17 @@ fn product(out: MatMut<'_, f64>, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
     matmul(out, Accum::Replace, a, b, 1.0, Par::Seq);
 }
 
-/// Checks the examples and returns how many numbers each has.
-fn check(x: &[&[f64]], y: &[usize], classes: usize, c: f64) -> Result<usize> {
-    let p = x.first().ok_or_else(|| Error::missing("there are no examples to learn from"))?.len();
-    if !(c > 0.0 && c.is_finite()) {
-        return Err(Error::config(format!("c is {c}, expected a positive number")));
+/// Checks the inverse regularisation strength.
+pub(super) fn check_c(c: f64) -> Result<()> {
+    if c > 0.0 && c.is_finite() {
+        return Ok(());
     }
+    Err(Error::config(format!("c is {c}, expected a positive number")))
+}
+
+/// Checks the examples and returns how many numbers each has.
+pub(super) fn check(x: &[&[f64]], y: &[usize], classes: usize) -> Result<usize> {
+    let p = x.first().ok_or_else(|| Error::missing("there are no examples to learn from"))?.len();
     if x.len() != y.len() || y.iter().any(|k| *k >= classes) {
         return Err(Error::mismatch("every example needs one class"));
     }

@@ -2,18 +2,27 @@
 
 pub mod contour;
 pub mod covariance;
+pub mod csp;
+pub mod elastic;
+pub mod fgda;
 pub mod filter_design;
+pub mod folds;
 pub mod householder;
+pub mod information;
+pub mod lda;
 pub mod linalg;
 pub mod logistic;
 pub mod montage;
 pub mod padded;
+pub mod platt;
 mod shrinkage;
 pub mod simd;
 pub mod simulator;
 pub mod sliding;
+pub mod smo;
 pub mod sos;
 pub mod spd;
+pub mod svm;
 #[cfg(test)]
 mod testing;
 pub mod topomap;

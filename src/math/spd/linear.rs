@@ -60,8 +60,9 @@ impl Spd {
     }
 }
 
-/// The symmetric matrix that acts on logarithms as `row` does on tangent vectors.
-fn symmetric(n: usize, row: &[f64]) -> Vec<f64> {
+/// The symmetric matrix with the tangent vector `row`. As weights, it acts on logarithms as `row` does on
+/// tangent vectors.
+pub fn symmetric(n: usize, row: &[f64]) -> Vec<f64> {
     let mut matrix = vec![0.0; n * n];
     let mut rest = row.iter();
     for i in 0..n {

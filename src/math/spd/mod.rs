@@ -29,7 +29,7 @@ use super::padded::{Padded, WIDTH, dot};
 use super::simd::{Cpu, Simd, Work};
 use super::triangular::{self, Shape};
 use super::tridiagonal::{self, Logarithm};
-pub use linear::LinearForms;
+pub use linear::{LinearForms, symmetric};
 pub use mean::Mean;
 use std::f64::consts::SQRT_2;
 

@@ -1,30 +1,49 @@
-//! Vector to scores: multinomial logistic regression with an L2 penalty.
+//! Vector to scores: multinomial logistic regression.
 //!
-//! In: one row of p numbers. Out: one probability per class. Formula and reference:
-//! [`crate::math::logistic`]. No delay.
+//! In: one row of p numbers. Out: one probability per class. Formulas and references:
+//! [`crate::math::logistic`] for the L2 penalty, [`crate::math::elastic`] for the elastic net. No delay.
 
-use super::{Decoder, DecoderStage, check_labels};
+use super::DecoderStage;
+use super::linear::{Learn, LinearDecoder};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Payload, Spec};
+use crate::math::elastic;
 use crate::math::logistic::Logistic;
-use crate::stages::manifold::not_fitted;
-use crate::stages::{Examples, Fault, Fitted, Part, Stage, Tensor};
+use crate::stages::Stage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Logistic regression: a linear decoder of feature vectors that gives calibrated probabilities.
 /// Learns from a recording (`saltatory fit`).
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Inverse strength of the regularisation: smaller keeps the weights smaller, which suits few
     /// examples or many features.
     pub c: f64,
+    /// What keeps the weights small.
+    pub penalty: Penalty,
+    /// For `elastic`: the share of the penalty that falls on the sum of the absolute weights, 0 to 1. The
+    /// larger, the more weights are exactly zero.
+    pub l1_ratio: f64,
+    /// When set, what lies farther from every class than this is answered by one more class, `none`:
+    /// standard deviations of the logarithm of the distance of the class's examples to its centre. 2
+    /// or 3 is usual.
+    pub reject: Option<f64>,
+}
+
+/// What keeps the weights small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Penalty {
+    /// Their squares.
+    L2,
+    /// Their squares and their absolute values, which leaves most of them zero.
+    Elastic,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { c: 1.0 }
+        Self { c: 1.0, penalty: Penalty::L2, l1_ratio: 0.5, reject: None }
     }
 }
 
@@ -35,108 +54,21 @@ impl crate::kind::Settings<dyn Stage> for Settings {
         if !(self.c > 0.0 && self.c.is_finite()) {
             return Err(Error::setting("c", format!("is {}, expected a positive number", self.c)));
         }
-        let decoder = Regression { c: self.c, model: None, classes: Vec::new() };
-        Ok(Box::new(DecoderStage::new(decoder)))
-    }
-}
-
-struct Regression {
-    c: f64,
-    model: Option<Logistic>,
-    classes: Vec<String>,
-}
-
-impl Decoder for Regression {
-    fn takes(&self) -> &'static [Payload] {
-        &[Payload::Vector]
-    }
-
-    fn prepare(&mut self, input: &Spec) -> Result<()> {
-        let model = self.model.as_ref().ok_or_else(not_fitted)?;
-        let learned = model.coef.len() / model.intercept.len();
-        if learned != input.cols {
-            return Err(Error::mismatch(format!(
-                "was fitted to vectors of {learned} numbers, but is given {}",
-                input.cols
-            )));
+        if !(0.0..=1.0).contains(&self.l1_ratio) {
+            return Err(Error::setting(
+                "l1_ratio",
+                format!("is {}, expected 0 to 1", self.l1_ratio),
+            ));
         }
-        Ok(())
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault> {
-        let model = self.model.as_ref().ok_or(Fault("nothing has been learned yet"))?;
-        model.probabilities(&x.data, out);
-        finite(out)
-    }
-
-    fn weights(&self) -> &[f64] {
-        self.model.as_ref().map_or(&[], |model| &model.coef)
-    }
-
-    fn scores_of_products(&mut self, products: &[f64], out: &mut [f64]) -> Result<(), Fault> {
-        let model = self.model.as_ref().ok_or(Fault("nothing has been learned yet"))?;
-        model.probabilities_of_products(products, out);
-        finite(out)
-    }
-
-    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
-        Some(self)
+        Ok(Box::new(DecoderStage::new(LinearDecoder::new(self)).rejecting(self.reject)?))
     }
 }
 
-fn finite(probabilities: &[f64]) -> Result<(), Fault> {
-    if probabilities.iter().all(|p| p.is_finite()) {
-        Ok(())
-    } else {
-        Err(Fault("the features hold numbers that are not finite"))
-    }
-}
-
-impl Fitted for Regression {
-    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
-        check_labels(examples)?;
-        let Examples { frames: x, labels: y, classes, .. } = *examples;
-        let rows: Vec<&[f64]> = x.iter().map(|f| f.data.as_slice()).collect();
-        self.model = Some(Logistic::fit(&rows, y, classes.len(), self.c)?);
-        self.classes = classes.to_vec();
-        Ok(())
-    }
-
-    fn save(&self) -> Result<Part> {
-        let model = self.model.as_ref().ok_or_else(not_fitted)?;
-        let rows = model.intercept.len();
-        let coef = Tensor { shape: vec![rows, model.coef.len() / rows], data: model.coef.clone() };
-        let intercept = Tensor { shape: vec![rows], data: model.intercept.clone() };
-        Ok(Part {
-            tensors: [("coef".to_string(), coef), ("intercept".to_string(), intercept)].into(),
-            classes: self.classes.clone(),
-        })
-    }
-
-    fn load(&mut self, part: &Part) -> Result<()> {
-        let (coef, intercept) = (part.tensor("coef", 2)?, part.tensor("intercept", 1)?);
-        let rows = match part.classes.len() {
-            2 => 1,
-            count => count,
-        };
-        if part.classes.len() < 2
-            || coef.shape[0] != rows
-            || coef.shape[1] == 0
-            || intercept.data.len() != rows
-        {
-            return Err(Error::mismatch(format!(
-                "the model has {} classes, weights of shape {:?} and {} intercepts, which do not fit",
-                part.classes.len(),
-                coef.shape,
-                intercept.data.len()
-            )));
+impl Learn for Settings {
+    fn learn(&self, x: &[&[f64]], y: &[usize], classes: usize) -> Result<Logistic> {
+        match self.penalty {
+            Penalty::L2 => Logistic::fit(x, y, classes, self.c),
+            Penalty::Elastic => elastic::fit(x, y, classes, self.c, self.l1_ratio),
         }
-        self.model = Some(Logistic { coef: coef.data.clone(), intercept: intercept.data.clone() });
-        self.classes = part.classes.clone();
-        Ok(())
     }
 }

@@ -5,10 +5,9 @@
 //! and distance the affine-invariant one ([`crate::math::spd`]). No delay.
 //! Reference: Barachant et al., IEEE Trans. Biomed. Eng. 59 (2012).
 
-use super::{Decoder, DecoderStage, check_labels};
+use super::{Decoder, DecoderStage, check_labels, nearness};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
-use crate::math::logistic::softmax;
 use crate::math::spd::{Spd, Whitener};
 use crate::stages::manifold::{check_size, mean_of, not_fitted};
 use crate::stages::{Examples, Fault, Fitted, Part, Stage, Tensor};
@@ -20,13 +19,18 @@ use serde::{Deserialize, Serialize};
 /// from a recording (`saltatory fit`).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {}
+pub struct Settings {
+    /// When set, what lies farther from every class than this is answered by one more class, `none`:
+    /// standard deviations of the logarithm of the distance of the class's examples to its centre. 2
+    /// or 3 is usual.
+    pub reject: Option<f64>,
+}
 
 impl crate::kind::Settings<dyn Stage> for Settings {
     const EXAMPLE: &'static str = "";
 
     fn build(self) -> Result<Box<dyn Stage>> {
-        Ok(Box::new(DecoderStage::new(Mdm::default())))
+        Ok(Box::new(DecoderStage::new(Mdm::default()).rejecting(self.reject)?))
     }
 }
 
@@ -68,17 +72,25 @@ impl Decoder for Mdm {
     }
 
     fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault> {
-        let spd = self.spd.as_mut().ok_or(Fault("nothing has been learned yet"))?;
-        spd.distances(&x.data, &self.whiteners, out)?;
-        for d in out.iter_mut() {
-            *d = -*d * *d;
-        }
-        softmax(out);
+        self.measure(x, out)?;
+        nearness(out);
         Ok(())
+    }
+
+    fn distances(&mut self, x: &Frame, out: &mut [f64]) -> Option<Result<(), Fault>> {
+        Some(self.measure(x, out))
     }
 
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         Some(self)
+    }
+}
+
+impl Mdm {
+    /// The distances to the means.
+    fn measure(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault> {
+        let spd = self.spd.as_mut().ok_or(Fault("nothing has been learned yet"))?;
+        Ok(spd.distances(&x.data, &self.whiteners, out)?)
     }
 }
 

@@ -2,19 +2,30 @@
 //!
 //! A decoder file holds the mathematics of a [`Decoder`]; [`DecoderStage`] makes a stage of it.
 
-use super::{Emit, Examples, Fault, Fitted, Linear, Stage, single};
+use super::manifold::not_fitted;
+use super::{Emit, Examples, Fault, Fitted, Linear, Part, Stage, single};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
+use crate::math::logistic::softmax;
+use reject::Reject;
 
+pub mod fgmdm;
+pub mod lda;
+mod linear;
 pub mod logistic;
 pub mod mdm;
+mod reject;
+pub mod svm;
 pub mod vote;
 
 /// The list of this family.
 pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, logistic::Settings>("logistic"),
+    kind::<_, lda::Settings>("lda"),
+    kind::<_, svm::Settings>("svm"),
     kind::<_, mdm::Settings>("mdm"),
+    kind::<_, fgmdm::Settings>("fgmdm"),
     kind::<_, vote::Settings>("vote"),
 ];
 
@@ -32,6 +43,12 @@ pub trait Decoder: Send {
     /// **Data.** Writes one probability per class for `x`, which has the promised shape. No heap,
     /// no lock, no I/O, no panic.
     fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault>;
+
+    /// **Data.** Writes the distance of `x` to the centre of each class, where the decoder measures
+    /// distances of its own; `None` where it does not. As [`Self::scores`] otherwise.
+    fn distances(&mut self, _x: &Frame, _out: &mut [f64]) -> Option<Result<(), Fault>> {
+        None
+    }
 
     /// **Control.** The part that learns from examples, if there is one.
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
@@ -53,9 +70,14 @@ pub trait Decoder: Send {
 /// A decoder as a stage: one frame of scores for each frame that comes in.
 pub struct DecoderStage<D> {
     decoder: D,
+    reject: Option<Reject>,
+    /// What both have learned, where there is a rejection.
+    learned: Option<Part>,
     shape: (usize, usize),
     /// Whether products come in rather than vectors.
     products: bool,
+    /// How many scores go out.
+    answers: usize,
     out: Frame,
 }
 
@@ -63,7 +85,21 @@ impl<D: Decoder> DecoderStage<D> {
     /// Wraps `decoder`.
     pub fn new(decoder: D) -> Self {
         let out = scores_spec(0.0, Vec::new()).frame();
-        Self { decoder, shape: (0, 0), products: false, out }
+        Self {
+            decoder,
+            reject: None,
+            learned: None,
+            shape: (0, 0),
+            products: false,
+            answers: 0,
+            out,
+        }
+    }
+
+    /// Answers what is like no class by one more class, [`reject::NONE`], if there is a threshold: see
+    /// [`reject`].
+    pub fn rejecting(self, threshold: Option<f64>) -> Result<Self> {
+        Ok(Self { reject: threshold.map(Reject::new).transpose()?, ..self })
     }
 }
 
@@ -71,9 +107,15 @@ impl<D: Decoder> Stage for DecoderStage<D> {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let input = single(inputs, self.decoder.takes())?;
         self.decoder.prepare(input)?;
+        let mut classes = self.decoder.classes().to_vec();
+        if let Some(reject) = &self.reject {
+            reject.check_input(input)?;
+            classes.push(reject::NONE.to_string());
+        }
         self.shape = (input.rows, input.cols);
         self.products = false;
-        let spec = scores_spec(input.rate_hz, self.decoder.classes().to_vec());
+        self.answers = classes.len();
+        let spec = scores_spec(input.rate_hz, classes);
         self.out = spec.frame();
         Ok(spec)
     }
@@ -82,13 +124,10 @@ impl<D: Decoder> Stage for DecoderStage<D> {
         self.out.copy_head(frame);
         if frame.data.is_empty() {
             // The end of the stream.
-            self.out.resize(0, self.decoder.classes().len());
+            self.out.resize(0, self.answers);
         } else if (frame.rows, frame.cols) == self.shape {
-            self.out.resize(1, self.decoder.classes().len());
-            match self.products {
-                true => self.decoder.scores_of_products(&frame.data, &mut self.out.data)?,
-                false => self.decoder.scores(frame, &mut self.out.data)?,
-            }
+            self.out.resize(1, self.answers);
+            self.decide(frame)?;
         } else {
             return Err(Fault("the frame has another shape than was promised"));
         }
@@ -99,11 +138,68 @@ impl<D: Decoder> Stage for DecoderStage<D> {
     fn reset(&mut self) {}
 
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
-        self.decoder.fitted()
+        if self.reject.is_some() { Some(self) } else { self.decoder.fitted() }
     }
 
     fn linear(&mut self) -> Option<&mut dyn Linear> {
-        if self.decoder.weights().is_empty() { None } else { Some(self) }
+        // The distances of the rejection need the vector itself.
+        if self.decoder.weights().is_empty() || self.reject.is_some() { None } else { Some(self) }
+    }
+}
+
+impl<D: Decoder> DecoderStage<D> {
+    /// Writes the scores for `frame`.
+    fn decide(&mut self, frame: &Frame) -> Result<(), Fault> {
+        let (scores, none) = self.out.data.split_at_mut(self.decoder.classes().len());
+        match self.products {
+            true => self.decoder.scores_of_products(&frame.data, scores)?,
+            false => self.decoder.scores(frame, scores)?,
+        }
+        none.fill(0.0);
+        if let Some(reject) = &mut self.reject
+            && reject.rejects(&mut self.decoder, frame)?
+        {
+            scores.fill(0.0);
+            none.fill(1.0);
+        }
+        Ok(())
+    }
+
+    fn learner(&mut self) -> Result<&mut dyn Fitted> {
+        self.decoder
+            .fitted()
+            .ok_or_else(|| Error::config("a decoder that learns is needed to reject"))
+    }
+}
+
+/// With a rejection beside the decoder, both learn.
+impl<D: Decoder> Fitted for DecoderStage<D> {
+    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
+        self.learner()?.fit(examples)?;
+        let mut part = self.learner()?.save()?;
+        if let Some(reject) = &mut self.reject {
+            reject.fit(&mut self.decoder, examples)?;
+            reject.save(&mut part);
+        }
+        self.learned = Some(part);
+        Ok(())
+    }
+
+    fn fitted_examples(&mut self) -> Option<Vec<Frame>> {
+        self.decoder.fitted()?.fitted_examples()
+    }
+
+    fn save(&self) -> Result<Part> {
+        self.learned.clone().ok_or_else(not_fitted)
+    }
+
+    fn load(&mut self, part: &Part) -> Result<()> {
+        self.learner()?.load(part)?;
+        if let Some(reject) = &mut self.reject {
+            reject.load(part)?;
+        }
+        self.learned = Some(part.clone());
+        Ok(())
     }
 }
 
@@ -132,7 +228,7 @@ fn scores_spec(rate_hz: f64, classes: Vec<String>) -> Spec {
 }
 
 /// Checks that every example has a class, and every class an example.
-fn check_labels(examples: &Examples<'_>) -> Result<()> {
+pub(super) fn check_labels(examples: &Examples<'_>) -> Result<()> {
     let Examples { frames: x, labels: y, classes, .. } = *examples;
     if x.len() != y.len() || y.iter().any(|k| *k >= classes.len()) {
         return Err(Error::mismatch(format!(
@@ -152,6 +248,33 @@ fn check_labels(examples: &Examples<'_>) -> Result<()> {
         Some(k) => Err(Error::missing(format!("class `{}` has no example", classes[k]))),
         None => Ok(()),
     }
+}
+
+/// Checks that what comes in is as long as what was learned from, `learned` numbers.
+fn check_width(input: &Spec, learned: usize) -> Result<()> {
+    if input.cols == learned {
+        return Ok(());
+    }
+    let given = input.cols;
+    Err(Error::mismatch(format!(
+        "was fitted to vectors of {learned} numbers, but is given {given}"
+    )))
+}
+
+/// Refuses what comes of features that are not finite.
+fn finite(values: &[f64]) -> Result<(), Fault> {
+    match values.iter().all(|v| v.is_finite()) {
+        true => Ok(()),
+        false => Err(Fault("the features hold numbers that are not finite")),
+    }
+}
+
+/// Turns distances into probabilities: softmax(-distance^2).
+fn nearness(distances: &mut [f64]) {
+    for d in distances.iter_mut() {
+        *d = -*d * *d;
+    }
+    softmax(distances);
 }
 
 /// The index of the largest number; the lowest one of several.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind;
 use crate::math::filter_design::{Band, MAX_ORDER, butterworth, group_delay};
-use crate::math::sos::Cascade;
+use crate::math::sos::{Cascade, Section};
 use crate::stages::{Emit, Fault, Stage, regular};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,25 +36,63 @@ impl kind::Settings<dyn Stage> for Settings {
     const EXAMPLE: &'static str = "low_hz = 8.0\nhigh_hz = 30.0\norder = 4\n";
 
     fn build(self) -> Result<Box<dyn Stage>> {
-        if !(self.low_hz > 0.0 && self.low_hz.is_finite()) {
-            return Err(Error::setting(
-                "low_hz",
-                format!("low_hz is {}, expected more than 0", self.low_hz),
-            ));
-        }
-        if !(self.high_hz > self.low_hz && self.high_hz.is_finite()) {
-            return Err(Error::setting(
-                "high_hz",
-                format!("high_hz is {}, expected more than low_hz, {}", self.high_hz, self.low_hz),
-            ));
-        }
-        if !(1..=MAX_ORDER).contains(&self.order) {
-            return Err(Error::setting(
-                "order",
-                format!("order is {}, expected 1 to {MAX_ORDER}", self.order),
-            ));
-        }
+        self.design().check()?;
         Ok(Box::new(Bandpass { settings: self, cascade: Cascade::default(), delay_s: 0.0 }))
+    }
+}
+
+impl Settings {
+    fn design(&self) -> Design {
+        let Self { low_hz, high_hz, order } = *self;
+        Design { low_hz, high_hz, order }
+    }
+}
+
+/// A Butterworth band-pass, as it is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Design {
+    pub low_hz: f64,
+    pub high_hz: f64,
+    pub order: usize,
+}
+
+/// A band-pass at a sampling rate.
+pub(super) struct Made {
+    pub sections: Vec<Section>,
+    pub delay_s: f64,
+}
+
+impl Design {
+    /// Checks what can be checked without a sampling rate.
+    pub fn check(&self) -> Result<()> {
+        let Self { low_hz, high_hz, order } = *self;
+        if !(low_hz > 0.0 && low_hz.is_finite()) {
+            let text = format!("low_hz is {low_hz}, expected more than 0");
+            return Err(Error::setting("low_hz", text));
+        }
+        if !(high_hz > low_hz && high_hz.is_finite()) {
+            let text = format!("high_hz is {high_hz}, expected more than low_hz, {low_hz}");
+            return Err(Error::setting("high_hz", text));
+        }
+        if !(1..=MAX_ORDER).contains(&order) {
+            let text = format!("order is {order}, expected 1 to {MAX_ORDER}");
+            return Err(Error::setting("order", text));
+        }
+        Ok(())
+    }
+
+    /// The filter for streams of `rate_hz`.
+    pub fn make(&self, rate_hz: f64) -> Result<Made> {
+        let Self { low_hz, high_hz, order } = *self;
+        if high_hz >= rate_hz / 2.0 {
+            let half = rate_hz / 2.0;
+            let text =
+                format!("high_hz is {high_hz}, expected less than half the sampling rate, {half}");
+            return Err(Error::setting("high_hz", text));
+        }
+        let sections = butterworth(order, Band::Pass(low_hz, high_hz), rate_hz)?;
+        let delay_s = group_delay(&sections, (low_hz * high_hz).sqrt(), rate_hz) / rate_hz;
+        Ok(Made { sections, delay_s })
     }
 }
 
@@ -67,19 +105,8 @@ struct Bandpass {
 impl Stage for Bandpass {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let spec = regular(inputs, &[Payload::Samples])?;
-        let Settings { low_hz, high_hz, order } = self.settings;
-        if high_hz >= spec.rate_hz / 2.0 {
-            return Err(Error::setting(
-                "high_hz",
-                format!(
-                    "high_hz is {high_hz}, expected less than half the sampling rate, {}",
-                    spec.rate_hz / 2.0
-                ),
-            ));
-        }
-        let sections = butterworth(order, Band::Pass(low_hz, high_hz), spec.rate_hz)?;
-        self.delay_s =
-            group_delay(&sections, (low_hz * high_hz).sqrt(), spec.rate_hz) / spec.rate_hz;
+        let Made { sections, delay_s } = self.settings.design().make(spec.rate_hz)?;
+        self.delay_s = delay_s;
         self.cascade = Cascade::new(sections, spec.cols);
         Ok(spec.clone())
     }

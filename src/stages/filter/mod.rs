@@ -5,6 +5,7 @@ use crate::kind::{Kind, kind};
 
 pub mod bandpass;
 pub mod decimate;
+pub mod filter_bank;
 pub mod notch;
 
 /// The list of this family.
@@ -12,4 +13,5 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, bandpass::Settings>("bandpass"),
     kind::<_, notch::Settings>("notch"),
     kind::<_, decimate::Settings>("decimate"),
+    kind::<_, filter_bank::Settings>("filter_bank"),
 ];

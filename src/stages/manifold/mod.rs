@@ -6,10 +6,12 @@ use crate::frame::{Frame, Spec};
 use crate::kind::{Kind, kind};
 use crate::math::spd::{NotSpd, Spd};
 
+pub mod csp;
 pub mod tangent;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] = &[kind::<_, tangent::Settings>("tangent")];
+pub const KINDS: &[Kind<dyn Stage>] =
+    &[kind::<_, tangent::Settings>("tangent"), kind::<_, csp::Settings>("csp")];
 
 impl From<NotSpd> for Fault {
     fn from(error: NotSpd) -> Self {
@@ -30,7 +32,12 @@ pub(super) fn mean_of(matrices: &[&Frame]) -> Result<Vec<f64>> {
     if n == 0 || matrices.iter().any(|x| (x.rows, x.cols) != (n, n)) {
         return Err(Error::mismatch("expected one or more square matrices of one size"));
     }
-    let mean = Spd::new(n).mean(&data, None)?;
+    converged_mean(&mut Spd::new(n), &data)
+}
+
+/// The affine-invariant mean of matrices of the size of `spd`, with a warning where it is not exact.
+pub(super) fn converged_mean(spd: &mut Spd, matrices: &[&[f64]]) -> Result<Vec<f64>> {
+    let mean = spd.mean(matrices, None)?;
     if !mean.converged {
         tracing::warn!(
             gradient = mean.gradient,
