@@ -125,6 +125,12 @@ enum Command {
         /// Score only these pipelines, by their names in the table
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         only: Vec<String>,
+        /// Pseudo-online: how many windows in a row have to agree before a class takes effect
+        #[arg(long, value_name = "WINDOWS", default_value_t = 5)]
+        dwell: usize,
+        /// Write a page with pictures, or the results as JSON
+        #[arg(long, value_name = "OUT.html|OUT.json")]
+        report: Option<PathBuf>,
         /// Override a setting: key=value or id.key=value
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
@@ -266,11 +272,32 @@ fn dispatch(command: Command) -> Result<()> {
             let (sets, recordings) = (&sets, &recordings);
             control::fit::fit(&Fit { config, sets, recordings, out, tune, report, json })
         }
-        Command::Evaluate { config, recordings, protocol, tune, filter, only, sets, json } => {
+        Command::Evaluate {
+            config,
+            recordings,
+            protocol,
+            tune,
+            filter,
+            only,
+            dwell,
+            report,
+            sets,
+            json,
+        } => {
             let (config, sets, recordings) = (&config, &sets, &recordings);
-            let (filters, only) = (&filter, &only);
-            let asked = Evaluate { config, sets, recordings, protocol, tune, filters, only, json };
-            control::fit::evaluate(&asked)
+            let (filters, only, report) = (&filter, &only, report.as_deref());
+            control::fit::evaluate(&Evaluate {
+                config,
+                sets,
+                recordings,
+                protocol,
+                tune,
+                filters,
+                only,
+                dwell,
+                report,
+                json,
+            })
         }
         Command::Streams { wait, json } => control::streams::streams(wait, json),
         Command::List { toml: true, .. } => control::print(&control::reference::text()),

@@ -3,9 +3,10 @@
 use super::{print, print_json, progress};
 use crate::config::Method;
 use crate::error::{Error, Result};
+use crate::fit::report::{Fact, Report};
 use crate::fit::{
     Choice, Epochs, Evaluation, Memory, Phase, Plan, Protocol, choose, evaluate as cross_validate,
-    report,
+    portrait, pseudo_online, report, summary,
 };
 use crate::model::{Facts, Model};
 use std::path::Path;
@@ -47,7 +48,10 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
         .map_err(|e| Error::run(format!("the scores cannot be written: {e}")))?;
     Model { facts, parts: tail.parts()? }.save(asked.out)?;
     if let Some(path) = asked.report {
-        write_report(path, &format!("Fit of {}", asked.config.display()), &results)?;
+        let facts = what_was_done(Protocol::Within, asked.recordings, asked.sets);
+        let title = format!("Fit of {}", asked.config.display());
+        let report = summary::report(&title, facts, &results);
+        write_report(path, &plan, asked.recordings, report, &results)?;
     }
     if asked.json {
         let text = serde_json::json!({ "model": asked.out, "results": results, "tuned": choice });
@@ -87,6 +91,10 @@ pub struct Evaluate<'a> {
     pub filters: &'a [Phase],
     /// Names of the pipelines that are scored; all if empty.
     pub only: &'a [String],
+    /// Pseudo-online, how many windows in a row have to agree before a class takes effect.
+    pub dwell: usize,
+    /// Where a report goes.
+    pub report: Option<&'a Path>,
     /// Whether the scores are printed as JSON.
     pub json: bool,
 }
@@ -101,7 +109,20 @@ pub fn evaluate(asked: &Evaluate<'_>) -> Result<()> {
         let compared = plan.compared()?;
         let plan = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
         let plans = chosen([vec![plan], compared].concat(), asked.only)?;
-        results.extend(cross_validated(&plans, epochs, asked.protocol)?);
+        results.extend(match asked.protocol {
+            Protocol::PseudoOnline => {
+                let bar = progress(plans.len() * epochs.len(), "running");
+                let (names, dwell) = (asked.recordings, asked.dwell);
+                pseudo_online(&plans, names, epochs, dwell, &|| bar.inc(1))?
+            }
+            protocol => cross_validated(&plans, epochs, protocol)?,
+        });
+    }
+    if let Some(path) = asked.report {
+        let facts = what_was_done(asked.protocol, asked.recordings, asked.sets);
+        let title = format!("Evaluation of {}", asked.config.display());
+        let report = summary::report(&title, facts, &results);
+        write_report(path, &plan, asked.recordings, report, &results)?;
     }
     if asked.json {
         return print_json(&serde_json::json!({
@@ -133,7 +154,7 @@ fn cross_validated(
 ) -> Result<Vec<Evaluation>> {
     let folds = match protocol {
         Protocol::Within => crate::fit::FOLDS,
-        Protocol::Cross => epochs.len(),
+        Protocol::Cross | Protocol::PseudoOnline => epochs.len(),
     };
     let bar = progress(folds * plans.len(), "validating");
     let results = cross_validate(plans, epochs, protocol, &|| bar.inc(1));
@@ -156,10 +177,49 @@ fn cut(plan: &Plan, recordings: &[String]) -> Result<Vec<Epochs>> {
     Ok(all)
 }
 
-fn write_report(path: &Path, title: &str, results: &[Evaluation]) -> Result<()> {
+/// What was done, for the head of a report.
+fn what_was_done(protocol: Protocol, recordings: &[String], sets: &[String]) -> Vec<Fact> {
+    let how = match protocol {
+        Protocol::Within => "all recordings as one session, 5 stratified folds",
+        Protocol::Cross => "each recording by a model of the others",
+        Protocol::PseudoOnline => "whole recordings, window by window, by a model of the others",
+    };
+    let mut facts = vec![
+        Fact::new("protocol", how),
+        Fact::new("recordings", recordings.join(", ")),
+        Fact::new("made with", concat!("saltatory ", env!("CARGO_PKG_VERSION"))),
+    ];
+    if !sets.is_empty() {
+        facts.push(Fact::new("settings", sets.join(" ")));
+    }
+    facts
+}
+
+/// Writes the results as JSON, or a page with pictures of the first pipeline.
+fn write_report(
+    path: &Path,
+    plan: &Plan,
+    recordings: &[String],
+    mut report: Report,
+    results: &[Evaluation],
+) -> Result<()> {
     let text = match path.extension().and_then(|e| e.to_str()) {
         Some("json") => serde_json::to_string_pretty(results).unwrap_or_default(),
-        Some("html") => report::page(title, results),
+        Some("html") => {
+            let bar = progress(4, "drawing");
+            let epochs = Epochs::pool(cut(plan, recordings)?)?;
+            report.curve = Some(portrait::learning_curve(plan, &epochs)?);
+            bar.inc(1);
+            report.scatter = portrait::scatter(plan, &epochs)?;
+            bar.inc(1);
+            report.maps = Some(portrait::maps(plan, &epochs)?);
+            bar.inc(1);
+            if report.time.is_none() {
+                report.time = portrait::time_course(plan, recordings)?;
+            }
+            bar.finish_and_clear();
+            report::render(&report)
+        }
         _ => {
             let text =
                 format!("--report {}: expected a name ending in .html or .json", path.display());

@@ -4,15 +4,18 @@
 //! of the pipeline behind the windowing, `validate` cross-validates it, `online` runs it over whole
 //! recordings, `tune` searches settings, `zero_phase` filters as papers
 //! do. `metrics` scores decisions, `stats` says how sure a score is, `pictures` makes vectors small enough
-//! to draw, `report` shows it all.
+//! to draw, `summary` and `portrait` gather what `report` shows.
 
 mod epochs;
 pub mod metrics;
 mod online;
 pub mod pictures;
 mod plan;
+pub mod portrait;
+mod pseudo;
 pub mod report;
 pub mod stats;
+pub mod summary;
 mod tail;
 mod tune;
 mod validate;
@@ -21,6 +24,7 @@ mod zero_phase;
 pub use epochs::Epochs;
 pub use online::{Online, Window};
 pub use plan::{Phase, Plan};
+pub use pseudo::{Felt, pseudo_online};
 pub use tail::{Step, Tail};
 pub use tune::{Cell, Choice, Memory, choose, steps};
 pub use validate::{Evaluation, FOLDS, Fold, Protocol, Trial, evaluate};

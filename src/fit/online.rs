@@ -25,6 +25,9 @@ use serde::Serialize;
 pub struct Online {
     /// Names of the classes that the decoder scores.
     pub classes: Vec<String>,
+    /// How many of them, from the first, are classes of the config; a decoder may have one more, for what
+    /// it rejects.
+    pub known: usize,
     /// The class that stands for nothing being meant, if the decoder knows one.
     pub idle: Option<usize>,
     /// The windows, in order.
@@ -81,6 +84,7 @@ impl Plan {
         let decided = collector.take().into_iter().filter(|frame| frame.rows > 0);
         Ok(Online {
             windows: decided.map(window).collect(),
+            known: wanted.as_ref().map_or(classes.len(), |wanted| wanted.names().len()),
             trials: wanted.map(|wanted| trials(streams, &wanted, idle)).unwrap_or_default(),
             classes,
             idle,

@@ -114,6 +114,24 @@ impl Plan {
         Ok(config.links(&chain[windows..]))
     }
 
+    /// Where epochs begin after their marker and how long they are, if `[fit]` says so.
+    pub(super) fn fit_window(&self) -> Result<Option<(f64, f64)>> {
+        let config = self.config()?;
+        let window = config.stages.iter().find(|s| s.kind == "window");
+        let length = window.and_then(|s| s.settings.get("length_s")).and_then(|v| v.as_f64());
+        let fit = config.fit.as_ref().filter(|_| window.is_some());
+        Ok(fit.and_then(|fit| Some((fit.start_s, fit.length_s.or(length)?))))
+    }
+
+    /// From the cue to the end of epochs that are `windows`, in seconds: when a decision is due.
+    pub(super) fn decision_s(&self, windows: &Spec) -> Result<f64> {
+        let config = self.config()?;
+        let event = config.stages.iter().find(|s| s.kind == "event");
+        let start = event.and_then(|s| s.settings.get("start_s")).and_then(|v| v.as_f64());
+        let start_s = start.or_else(|| config.fit.as_ref().map(|fit| fit.start_s));
+        Ok(start_s.unwrap_or_default().max(0.0) + windows.rows as f64 / windows.rate_hz)
+    }
+
     /// The part of the pipeline behind the windowing, freshly built.
     pub fn tail(&self) -> Result<Tail> {
         let mut config = self.config()?;

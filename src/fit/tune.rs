@@ -7,7 +7,8 @@
 //! that is searched learn in a fold for all of its settings. Cells run on all cores.
 
 use super::tail::{Tail, Way};
-use super::validate::{auc, features};
+use super::metrics::auc;
+use super::validate::features;
 use super::{Epochs, Plan};
 use crate::config::{Method, Tune};
 use crate::error::{Error, Result};
@@ -241,7 +242,6 @@ impl<'a> Grid<'a> {
             tail.fit(&way.spec, &Examples { frames: &way.train, ..given })?;
             let scores: Vec<Vec<f64>> =
                 way.test.iter().map(|frame| tail.scores(frame)).collect::<Result<_>>()?;
-            let scores: Vec<&[f64]> = scores.iter().map(Vec::as_slice).collect();
             Ok(score(&scores, &truth, classes.len()))
         };
         Ok(self.inner.iter().map(|inner| score(inner).unwrap_or(None)).collect())
@@ -281,11 +281,11 @@ fn learning(plan: &Plan) -> Result<Tail> {
 }
 
 /// What counts: the area under the ROC curve for two classes, else the accuracy.
-fn score(scores: &[&[f64]], truth: &[usize], classes: usize) -> Option<f64> {
+fn score(scores: &[Vec<f64>], truth: &[usize], classes: usize) -> Option<f64> {
     if classes == 2 {
         return auc(scores, truth, classes);
     }
-    let right = |(scores, truth): (&&[f64], &usize)| {
+    let right = |(scores, truth): (&Vec<f64>, &usize)| {
         let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         scores.iter().position(|s| *s == best) == Some(*truth)
     };

@@ -1,5 +1,9 @@
 //! Cross-validation.
 
+use super::metrics::{self, Confusion};
+use super::pseudo::Felt;
+use super::report::{CONFIDENCE, LEVEL};
+use super::stats;
 use super::tail::Way;
 use super::tune::{self, Choice, Memory};
 use super::{Epochs, Phase, Plan};
@@ -14,12 +18,15 @@ pub const FOLDS: usize = 5;
 
 /// How training and test data are kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// All recordings pooled as one session, stratified 5-fold without shuffling.
     Within,
     /// Each recording is tested by a model trained on the others.
     Cross,
+    /// Each whole recording is run through the whole pipeline, with a model trained on the others: every
+    /// window counts, and doing nothing is a class.
+    PseudoOnline,
 }
 
 /// The score of one pipeline on one set of recordings.
@@ -31,12 +38,24 @@ pub struct Evaluation {
     pub filter: Phase,
     /// The recording, or the pooled ones joined by `+`.
     pub recording: String,
-    /// Number of tested epochs.
+    /// Number of tested epochs; pseudo-online, of windows.
     pub n: usize,
     /// How many were decided rightly.
     pub correct: usize,
     /// Their share.
     pub accuracy: f64,
+    /// The accuracies that are compatible with that: Wilson's interval of 95 %. Windows that overlap do
+    /// not count one by one, so it is null pseudo-online.
+    pub interval: Option<[f64; 2]>,
+    /// The accuracy from which on guessing is excluded at 5 %; null where it cannot be, or pseudo-online.
+    pub better_than_chance: Option<f64>,
+    /// Cohen's kappa.
+    pub kappa: f64,
+    /// Normalised Matthews correlation, (MCC + 1) / 2.
+    pub nmcc: f64,
+    /// Information transfer rate (Wolpaw) of one decision per epoch, from the cue to the epoch's end;
+    /// pseudo-online, of the first class that takes effect after the cue, in the time that it takes.
+    pub bits_per_minute: Option<f64>,
     /// Area under the ROC curve, mean over folds; one class against the rest where there are more
     /// than two. Null where a fold lacks a class.
     pub auc: Option<f64>,
@@ -46,8 +65,14 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<usize>>,
     /// Class names.
     pub classes: Vec<String>,
-    /// The tested epochs, fold after fold.
+    /// What a user would have felt, pseudo-online.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<Felt>,
+    /// The tested epochs, fold after fold; pseudo-online, the windows.
     pub trials: Vec<Trial>,
+    /// Pseudo-online, for every window in a trial the time after the cue, and whether it was right.
+    #[serde(skip)]
+    pub course: Vec<(f64, bool)>,
 }
 
 /// The score of one fold.
@@ -65,7 +90,7 @@ pub struct Fold {
 /// One tested epoch.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trial {
-    /// Its number among all epochs.
+    /// Its number among all epochs; of a window, the index of its newest sample.
     pub epoch: usize,
     /// Its class.
     pub truth: usize,
@@ -107,6 +132,10 @@ pub fn evaluate(
                     all.push(bench.test(i..i + 1, name.clone())?);
                 }
             }
+        }
+        Protocol::PseudoOnline => {
+            let text = "pseudo-online scores need whole recordings: use `pseudo_online`";
+            return Err(Error::config(text));
         }
     }
     Ok(all)
@@ -153,31 +182,41 @@ impl<'a> Bench<'a> {
             let (choice, seen) = self.fold(fold)?;
             let correct = seen.iter().filter(|t| t.decided == t.truth).count();
             tested.push(Fold { n: seen.len(), correct, choice });
-            let scores: Vec<&[f64]> = seen.iter().map(|t| t.scores.as_slice()).collect();
+            let scores: Vec<Vec<f64>> = seen.iter().map(|t| t.scores.clone()).collect();
             let truth: Vec<usize> = seen.iter().map(|t| t.truth).collect();
-            aucs.push(auc(&scores, &truth, k));
+            aucs.push(metrics::auc(&scores, &truth, k));
             trials.extend(seen);
             (self.progress)();
         }
-        let mut confusion = vec![vec![0; k]; k];
-        // What is rejected is decided for no class.
-        let decided = trials.iter().filter(|t| t.decided < k);
-        decided.for_each(|t| confusion[t.truth][t.decided] += 1);
+        // What is rejected is decided for no class, and in no cell.
+        let mut confusion = Confusion::new(k);
+        trials.iter().for_each(|t| confusion.add(t.truth, t.decided));
         let n = trials.len();
         let correct = tested.iter().map(|f| f.correct).sum();
+        let accuracy = if n > 0 { correct as f64 / n as f64 } else { 0.0 };
+        let interval = stats::wilson(correct, n, CONFIDENCE);
+        let threshold = stats::chance_threshold(n, k, LEVEL);
         let known: Option<Vec<f64>> = aucs.into_iter().collect();
+        let decision_s = self.plan.decision_s(&self.epochs.spec)?;
         Ok(Evaluation {
             pipeline: self.name.clone(),
             filter: self.plan.phase(),
             recording,
             n,
             correct,
-            accuracy: if n > 0 { correct as f64 / n as f64 } else { 0.0 },
+            accuracy,
+            interval: Some([interval.low, interval.high]),
+            better_than_chance: threshold.map(|least| least as f64 / n as f64),
+            kappa: confusion.kappa(),
+            nmcc: confusion.nmcc(),
+            bits_per_minute: (n > 0).then(|| metrics::information_rate(k, accuracy, decision_s)),
             auc: known.filter(|a| !a.is_empty()).map(|a| a.iter().sum::<f64>() / a.len() as f64),
             folds: tested,
-            confusion,
+            confusion: confusion.counts().to_vec(),
             classes: self.epochs.classes.clone(),
+            online: None,
             trials,
+            course: Vec::new(),
         })
     }
 
@@ -237,54 +276,6 @@ fn test_on(
         .collect()
 }
 
-fn argmax(scores: &[f64]) -> usize {
+pub(super) fn argmax(scores: &[f64]) -> usize {
     (0..scores.len()).reduce(|best, i| if scores[i] > scores[best] { i } else { best }).unwrap_or(0)
-}
-
-/// Area under the ROC curve: the chance that an example of a class scores higher for it than one of
-/// another class (ties count half), averaged over the classes. For two classes that is the usual
-/// AUC. `None` where a class is missing.
-pub(super) fn auc(scores: &[&[f64]], truth: &[usize], classes: usize) -> Option<f64> {
-    let mut sum = 0.0;
-    for class in 0..classes {
-        let of = |inside: bool| {
-            let pairs = scores.iter().zip(truth).filter(move |(_, t)| (**t == class) == inside);
-            pairs.map(|(s, _)| s[class]).collect::<Vec<f64>>()
-        };
-        let (inside, outside) = (of(true), of(false));
-        if inside.is_empty() || outside.is_empty() {
-            return None;
-        }
-        let win = |a: f64, b: f64| {
-            if a > b {
-                1.0
-            } else if a == b {
-                0.5
-            } else {
-                0.0
-            }
-        };
-        let wins: f64 = inside.iter().flat_map(|a| outside.iter().map(move |b| win(*a, *b))).sum();
-        sum += wins / (inside.len() * outside.len()) as f64;
-    }
-    Some(sum / classes as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn auc_is_the_share_of_won_pairs() {
-        let of = |p: &[f64], truth: &[usize]| {
-            let scores: Vec<Vec<f64>> = p.iter().map(|p| vec![1.0 - p, *p]).collect();
-            let scores: Vec<&[f64]> = scores.iter().map(Vec::as_slice).collect();
-            auc(&scores, truth, 2)
-        };
-        // By hand: of the pairs (0.35, 0.1) (0.35, 0.4) (0.8, 0.1) (0.8, 0.4) three are won.
-        let got = of(&[0.1, 0.4, 0.35, 0.8], &[0, 0, 1, 1]);
-        assert!((got.unwrap() - 0.75).abs() < 1e-12);
-        assert_eq!(of(&[0.5, 0.5], &[0, 1]), Some(0.5));
-        assert_eq!(of(&[0.5, 0.5], &[1, 1]), None);
-    }
 }
