@@ -1,7 +1,8 @@
 """Reference numbers for the scores and statistics of `evaluate`.
 
 Run from the root of the checkout: .venv/bin/python tests/golden/stats.py
-Writes tests/golden/stats.safetensors (float64). Made with scipy 1.17, scikit-learn 1.9.1.
+Writes tests/golden/stats.safetensors (float64). Made with scipy 1.17, scikit-learn 1.9.1,
+mne 1.13.
 """
 
 from itertools import product
