@@ -2,7 +2,7 @@
 
 use super::colour::both_ways;
 use super::html::{colour_bar, escape, section};
-use super::svg::{Anchor, Px, Svg, course};
+use super::svg::{Anchor, Px, Svg, UNIT, course, short};
 use super::{Maps, Pattern};
 use crate::math::contour;
 use crate::math::montage;
@@ -46,7 +46,8 @@ pub fn maps(maps: &Maps) -> String {
         .enumerate()
         .map(|(i, pattern)| head(i, pattern, &electrodes, &reach, largest))
         .collect();
-    let [low, high] = [-largest, largest].map(|v| format!("{} {}", short(v), maps.unit));
+    let [low, high] =
+        [-largest, largest].map(|v| format!("{} {}", digits(v), short(&maps.unit, UNIT)));
     let bar = colour_bar(|share| both_ways(2.0 * share - 1.0), low.trim(), "0", high.trim());
     let missing = maps.channels.len() - electrodes.len();
     let note = format!(
@@ -176,7 +177,7 @@ fn dot(svg: &mut Svg, electrode: &Electrode, value: f64, labelled: bool) {
         "<circle class=\"dot\" cx=\"{}\" cy=\"{}\" r=\"1.6\"><title>{label}: {}</title></circle>",
         Px(x),
         Px(y),
-        short(value)
+        digits(value)
     ));
     if labelled {
         svg.text("electrode", [x, y - 3.4], Anchor::Middle, electrode.label);
@@ -184,7 +185,7 @@ fn dot(svg: &mut Svg, electrode: &Electrode, value: f64, labelled: bool) {
 }
 
 /// A number with three digits that count.
-fn short(value: f64) -> String {
+fn digits(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return "0".to_owned();
     }
@@ -201,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short() {
-        let got = [0.0, 1.2345, -0.012345, 123.45, 1234.5, 1.5e-9, f64::NAN].map(short);
+    fn numbers_are_digits() {
+        let got = [0.0, 1.2345, -0.012345, 123.45, 1234.5, 1.5e-9, f64::NAN].map(digits);
         assert_eq!(got, ["0", "1.23", "-0.0123", "123", "1.23e3", "1.50e-9", "0"]);
     }
 

@@ -12,7 +12,8 @@ pub fn page(title: &str, body: &str) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
          <meta name=\"color-scheme\" content=\"light dark\"/>\
          <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"/>\
+         content=\"script-src 'none'; connect-src 'none'; object-src 'none'; frame-src 'none'; \
+         form-action 'none'; img-src data:\"/>\
          <link rel=\"icon\" href=\"data:,\"/><title>{title}</title><style>{STYLE}</style></head>\n\
          <body><main>{body}</main></body></html>\n"
     )
@@ -128,7 +129,8 @@ margin-top:1.2rem;overflow-x:auto}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
 th,td{padding:.4rem .8rem;text-align:right;border-bottom:1px solid var(--rule);vertical-align:top}
 th{font-weight:600;color:var(--soft);font-size:.84rem}
-th.name,td.name{text-align:left;overflow-wrap:break-word;max-width:20rem}
+td{white-space:nowrap}
+th.name,td.name{white-space:normal;text-align:left;overflow-wrap:break-word;max-width:20rem}
 tr.mean td{border-top:2px solid var(--soft);border-bottom:0}
 td small{display:block;color:var(--soft);font-size:.78rem;white-space:nowrap}
 td.best{font-weight:700}
@@ -171,6 +173,7 @@ paint-order:stroke;stroke-linejoin:round}
 .series.s0,.whisker.s0,.hollow.s0{stroke:var(--c0)}.series.s1,.whisker.s1,.hollow.s1{stroke:var(--c1)}
 .series.s2,.whisker.s2,.hollow.s2{stroke:var(--c2)}.series.s3,.whisker.s3,.hollow.s3{stroke:var(--c3)}
 .series.s4,.whisker.s4,.hollow.s4{stroke:var(--c4)}.series.s5,.whisker.s5,.hollow.s5{stroke:var(--c5)}
+@media (max-width:44rem){section>svg{max-width:none}}
 @media print{body{background:#fff}section{break-inside:avoid}}
 ";
 

@@ -1,7 +1,7 @@
 //! Trials as points in a plane.
 
 use super::html::{escape, section};
-use super::svg::{Anchor, Scale, Svg, label};
+use super::svg::{AXIS, Anchor, Scale, Svg, label, short};
 use super::{Scatter, ScatterPoint};
 use std::fmt::Write as _;
 
@@ -95,6 +95,11 @@ fn axes(svg: &mut Svg, (x, right): (&Scale, f64), (y, bottom): (&Scale, f64), sc
         let text = label(*tick, step(&ticks));
         svg.text("tick", [LEFT - 8.0, y.at(*tick) + 4.0], Anchor::End, &text);
     }
-    svg.text("soft", [(LEFT + right) / 2.0, bottom + 40.0], Anchor::Middle, &scatter.x);
-    svg.upwards("soft", [14.0, (TOP + bottom) / 2.0], &scatter.y);
+    svg.text(
+        "soft",
+        [(LEFT + right) / 2.0, bottom + 40.0],
+        Anchor::Middle,
+        &short(&scatter.x, AXIS),
+    );
+    svg.upwards("soft", [14.0, (TOP + bottom) / 2.0], &short(&scatter.y, AXIS));
 }

@@ -2,13 +2,10 @@
 
 use super::data::distinct;
 use super::html::{escape, legend, percent, section};
-use super::svg::{Anchor, SERIES, Scale, Svg, label, share_range, step};
+use super::svg::{Anchor, NAME, SERIES, Scale, Svg, label, share_range, short, step};
 use super::{ConfusionTable, LEVEL, Report, Score};
 use crate::fit::stats::Interval;
 use std::fmt::Write as _;
-
-/// Longer names are cut in drawings, where they would run into it.
-const LONGEST: usize = 26;
 
 /// Pipelines beside recordings: a table, then the same with intervals.
 pub fn summary(report: &Report) -> String {
@@ -94,7 +91,12 @@ fn forest(report: &Report, pipelines: &[&str], recordings: &[&str]) -> String {
         if row > 0 {
             svg.line("grid", [0.0, top], [width - 24.0, top]);
         }
-        svg.text("name", [left - 14.0, top + band / 2.0 + 4.0], Anchor::End, &short(recording));
+        svg.text(
+            "name",
+            [left - 14.0, top + band / 2.0 + 4.0],
+            Anchor::End,
+            &short(recording, NAME),
+        );
         for (i, pipeline) in pipelines.iter().enumerate() {
             let Some(score) = find(report, pipeline, recording) else { continue };
             let y = top + 7.0 + pitch * (i as f64 + 0.5);
@@ -272,12 +274,4 @@ fn confusion(table: &ConfusionTable) -> String {
         text.push_str("</tr>");
     }
     text + "</tbody></table></div>"
-}
-
-/// A name as long as there is room for.
-pub fn short(name: &str) -> String {
-    if name.chars().count() <= LONGEST {
-        return name.to_owned();
-    }
-    name.chars().take(LONGEST - 1).chain(['\u{2026}']).collect()
 }

@@ -2,8 +2,7 @@
 
 use super::colour::{rising, text_on_rising};
 use super::html::{colour_bar, escape, legend, percent, section};
-use super::scores::short;
-use super::svg::{Anchor, Scale, Svg, share_range};
+use super::svg::{AXIS, Anchor, NAME, Scale, Svg, UNIT, share_range, short};
 use super::{Grid, Selected, Selection, html};
 
 /// Cells narrower than this hold no number.
@@ -29,7 +28,7 @@ pub fn selection(selection: &Selection) -> String {
     for (i, row) in rows.iter().enumerate() {
         let y = 8.0 + pitch * (i as f64 + 0.5);
         let points = |v: f64| format!("{}: {:.1} %", row.name, 100.0 * v);
-        svg.text("name", [left - 14.0, y + 4.0], Anchor::End, &short(&row.name));
+        svg.text("name", [left - 14.0, y + 4.0], Anchor::End, &short(&row.name, NAME));
         svg.line("cue", [scale.at(row.nested), y], [scale.at(row.plain), y]);
         // Of different sizes, so that equal scores show both.
         svg.mark(1, false, [scale.at(row.plain), y], 7.0, &points(row.plain));
@@ -89,7 +88,7 @@ pub fn grid(grid: &Grid) -> String {
     }
     frame(&mut svg, grid, &place, cell_width, cell_height);
     let best = |v: f64| format!("{:.1} %", 100.0 * v);
-    let bar = colour_bar(rising, &best(low), &grid.score, &best(high));
+    let bar = colour_bar(rising, &best(low), &short(&grid.score, UNIT), &best(high));
     let note = format!(
         "Colour: {}, for each {} and {}. Framed: what was chosen, and in how many folds.",
         escape(&grid.score),
@@ -120,8 +119,13 @@ fn frame(
         let [x, _] = place(rows, c);
         svg.text("tick", [x + width / 2.0, bottom + 15.0], Anchor::Middle, value);
     }
-    svg.text("soft", [(70.0 + right) / 2.0, bottom + 36.0], Anchor::Middle, &grid.column.name);
-    svg.upwards("soft", [16.0, (8.0 + bottom) / 2.0], &grid.row.name);
+    svg.text(
+        "soft",
+        [(70.0 + right) / 2.0, bottom + 36.0],
+        Anchor::Middle,
+        &short(&grid.column.name, AXIS),
+    );
+    svg.upwards("soft", [16.0, (8.0 + bottom) / 2.0], &short(&grid.row.name, AXIS));
     for pick in grid.picks.iter().filter(|p| p.row < rows && p.column < columns) {
         let [x, y] = place(pick.row, pick.column);
         svg.rect("pick", [x - 0.5, y - 0.5], [width, height], "");

@@ -6,6 +6,14 @@ use std::fmt::{self, Write as _};
 /// How many colours and shapes there are to tell series apart; more than that and they repeat.
 pub const SERIES: usize = 6;
 
+/// Longest names beside a drawing, along an axis, and at a scale of colours, in letters; longer ones
+/// are cut, or they would run into it.
+pub const NAME: usize = 26;
+/// See [`NAME`].
+pub const AXIS: usize = 40;
+/// See [`NAME`].
+pub const UNIT: usize = 12;
+
 /// A coordinate, to a tenth of a pixel.
 pub struct Px(pub f64);
 
@@ -208,6 +216,14 @@ pub fn step(least: f64) -> f64 {
     round.unwrap_or(10.0) * power
 }
 
+/// A name of at most so many letters.
+pub fn short(name: &str, longest: usize) -> String {
+    if name.chars().count() <= longest {
+        return name.to_owned();
+    }
+    name.chars().take(longest.saturating_sub(1)).chain(['\u{2026}']).collect()
+}
+
 /// A number with as many decimals as steps of this size need.
 pub fn label(value: f64, step: f64) -> String {
     let decimals = (-(step.log10() + 1e-9).floor()).clamp(0.0, 6.0) as usize;
@@ -243,6 +259,7 @@ mod tests {
             ("0.3".into(), "20".into())
         );
         assert_eq!(label(0.25, 0.05), "0.25");
+        assert_eq!((short("àbc", 3), short("àbcd", 3)), ("àbc".into(), "àb\u{2026}".into()));
     }
 
     #[test]

@@ -180,6 +180,37 @@ fn example(classes: &[&str], recordings: usize, label: impl Fn(&str) -> String) 
     report
 }
 
+/// More settings, channels and pipelines than there is room for.
+fn crowded(mut report: Report) -> Report {
+    let values = |n: usize| (1..=n).map(|v| format!("{}", v * 125)).collect::<Vec<_>>();
+    let score = |r: usize, c: usize| Some(0.5 + 0.01 * ((r * c) % 31) as f64);
+    let grid = report.grid.as_mut().unwrap();
+    (grid.row.values, grid.column.values) = (values(25), values(40));
+    grid.scores = (0..25).map(|r| (0..40).map(|c| score(r, c)).collect()).collect();
+    let maps = report.maps.as_mut().unwrap();
+    let rows = ["AFF", "FFC", "FCC", "CCP", "CPP", "PPO"];
+    let fine: Vec<String> =
+        rows.iter().flat_map(|row| (1..=6).map(move |n| format!("{row}{n}h"))).collect();
+    for pattern in &mut maps.patterns {
+        pattern.values.extend((0..fine.len()).map(|i| 0.1 * (i % 5) as f64));
+    }
+    maps.channels.extend(fine);
+    report.scores.extend(report.scores.clone().into_iter().map(|mut score| {
+        score.pipeline = format!("another {}", score.pipeline);
+        score.with_activity(&crate::fit::metrics::activity(&[], &[], 1))
+    }));
+    report
+}
+
+#[test]
+fn a_crowded_page_is_well_formed() {
+    let page = render(&crowded(example(&["left", "right"], 3, str::to_owned)));
+    check(&page);
+    // With a hundred electrodes there are dots only, and with narrow cells no numbers.
+    assert!(page.contains("FCC3h: ") && !page.contains("class=\"electrode\""));
+    assert!(!page.contains("class=\"count\""));
+}
+
 fn confused(rng: &mut Pcg64, classes: usize, n: usize, right: f64) -> Confusion {
     let mut confusion = Confusion::new(classes);
     for i in 0..n {
@@ -214,6 +245,8 @@ fn a_page_of_everything_is_well_formed() {
     if let Ok(folder) = std::env::var("SALTATORY_PAGES") {
         let four = example(&["left hand", "right hand", "both feet", "tongue"], 12, str::to_owned);
         check(&render(&four));
+        let long = example(&["left", "right"], 3, |name| format!("{name} {HOSTILE}"));
+        std::fs::write(format!("{folder}/long.html"), render(&crowded(long))).unwrap();
         std::fs::write(format!("{folder}/two.html"), page).unwrap();
         std::fs::write(format!("{folder}/four.html"), render(&four)).unwrap();
     }

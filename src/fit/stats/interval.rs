@@ -72,8 +72,10 @@ pub fn bootstrap_mean(values: &[f64], confidence: f64, resamples: usize, seed: u
 pub fn bca(resampled: &[f64], observed: f64, without_one: &[f64], confidence: f64) -> Interval {
     let mut sorted = resampled.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let (below, up_to) =
-        (sorted.partition_point(|v| *v < observed), sorted.partition_point(|v| *v <= observed));
+    // As good as observed, up to rounding, counts half.
+    let rounding = 1e-12 * observed.abs();
+    let below = sorted.partition_point(|v| *v < observed - rounding);
+    let up_to = sorted.partition_point(|v| *v <= observed + rounding);
     let bias = quantile((below + up_to) as f64 / (2 * sorted.len().max(1)) as f64);
     let acceleration = acceleration(without_one);
     let end = |tail: f64| {
@@ -130,12 +132,15 @@ mod tests {
 
     #[test]
     fn bootstrap_is_the_same_for_the_same_seed() {
-        let values = [0.6, 0.7, 0.65, 0.9, 0.55];
+        let values: Vec<f64> = (0..12).map(|i| 0.5 + (i * i * 7919 % 101) as f64 / 250.0).collect();
         let got = bootstrap_mean(&values, 0.95, 2000, 7);
         assert_eq!(got, bootstrap_mean(&values, 0.95, 2000, 7));
         assert_ne!(got, bootstrap_mean(&values, 0.95, 2000, 8));
-        assert!((got.value - 0.68).abs() < 1e-15);
-        assert!(0.55 < got.low && got.low < 0.68 && 0.68 < got.high && got.high < 0.9, "{got:?}");
+        assert!((got.value - values.iter().sum::<f64>() / 12.0).abs() < 1e-15);
+        // About as wide as the normal distribution has it: 1.96 standard errors to either side.
+        let variance = values.iter().map(|v| (v - got.value).powi(2)).sum::<f64>() / 12.0;
+        let wanted = 2.0 * 1.96 * (variance / 12.0).sqrt();
+        assert!(((got.high - got.low) / wanted - 1.0).abs() < 0.1, "{got:?} {wanted}");
     }
 
     #[test]
