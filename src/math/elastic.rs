@@ -12,7 +12,8 @@
 use super::logistic::{Logistic, check, check_c, softmax};
 use crate::error::{Error, Result};
 
-/// The optimum is reached when a Newton step changes no logit by more than this.
+/// The optimum is reached when a Newton step changes no logit by more than this, relative to the largest one
+/// but at least to one.
 const TOLERANCE: f64 = 1e-10;
 /// The most Newton steps; ten are usual.
 const MAX_STEPS: usize = 100;
@@ -73,7 +74,8 @@ impl Problem<'_> {
             let length = self.length(&weights, &logits, &step, &moved, &model.slope);
             weights.iter_mut().zip(&step).for_each(|(w, s)| *w += length * s);
             logits.iter_mut().zip(&moved).for_each(|(u, m)| *u += length * m);
-            if change <= TOLERANCE {
+            let largest = logits.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
+            if change <= TOLERANCE * largest {
                 return Ok(weights);
             }
         }
@@ -107,17 +109,17 @@ impl Problem<'_> {
         length
     }
 
-    /// The sum of the losses.
+    /// The sum of the losses: ln(1 + sum exp(u - u_own)) over the logits u of the other classes, which
+    /// stays exact where the own class is nearly certain.
     fn loss(&self, logits: &[f64]) -> f64 {
         let examples = logits.chunks_exact(self.rows).zip(self.y);
         let one = |(logits, y): (&[f64], &usize)| {
-            let (own, base) = match self.rows {
-                1 => (if *y == 1 { logits[0] } else { 0.0 }, 0.0),
-                _ => (logits[*y], f64::NEG_INFINITY),
+            let own = match self.rows {
+                1 if *y == 1 => return ln_1p_exp(&[-logits[0]], None),
+                1 => return ln_1p_exp(logits, None),
+                _ => logits[*y],
             };
-            let top = logits.iter().copied().fold(base, f64::max);
-            let sum: f64 = logits.iter().map(|u| (u - top).exp()).sum::<f64>() + (base - top).exp();
-            top + sum.ln() - own
+            ln_1p_exp(&logits.iter().map(|u| u - own).collect::<Vec<f64>>(), Some(*y))
         };
         examples.map(one).sum()
     }
@@ -250,6 +252,16 @@ impl<'a> Model<'a> {
     }
 }
 
+/// ln(1 + sum exp(v)) over the `v` but number `without`, without overflow.
+fn ln_1p_exp(v: &[f64], without: Option<usize>) -> f64 {
+    let others = || v.iter().enumerate().filter(|(l, _)| Some(*l) != without).map(|(_, v)| *v);
+    let top = others().fold(0.0, f64::max);
+    if top > 0.0 {
+        return top + ((-top).exp() + others().map(|v| (v - top).exp()).sum::<f64>()).ln();
+    }
+    others().map(f64::exp).sum::<f64>().ln_1p()
+}
+
 fn failed(why: &str) -> Error {
     Error::run(format!(
         "logistic regression did not converge ({why}); scale the features or lower c"
@@ -289,6 +301,17 @@ mod tests {
         let count = |c| fit(&x, &y, 3, c, 0.9).unwrap().coef.iter().filter(|w| **w != 0.0).count();
         assert_eq!(count(1e-3), 0);
         assert!((1..24).contains(&count(0.3)));
+    }
+
+    #[test]
+    fn losses_are_exact_from_certain_to_hopeless() {
+        let problem = |rows| Problem { columns: Vec::new(), y: &[1], rows, c: 1.0, l1_ratio: 0.5 };
+        for (u, want) in [(40.0, (-40.0_f64).exp()), (0.0, 2.0_f64.ln()), (-900.0, 900.0)] {
+            for loss in [problem(1).loss(&[u]), problem(2).loss(&[0.0, u])] {
+                assert!((loss - want).abs() <= 1e-15 * want, "{u}: {loss} {want}");
+            }
+        }
+        assert!((problem(3).loss(&[0.0, 0.0, 0.0]) - 3.0_f64.ln()).abs() < 1e-15);
     }
 
     #[test]

@@ -355,6 +355,25 @@ mod tests {
         assert!((out[0] - 0.25).abs() < 1e-12);
     }
 
+    /// Labels that mean nothing, a large c, few features: nearly all examples are at the bound, and the
+    /// matrix has a rank of three.
+    #[test]
+    fn a_hopeless_problem_is_solved_all_the_same() {
+        let numbers = crate::math::testing::numbers(300 * 3, 9);
+        let x: Vec<&[f64]> = numbers.chunks_exact(3).collect();
+        let y: Vec<usize> = (0..300).map(|i| i % 2).collect();
+        let all: Vec<usize> = (0..300).collect();
+        let products = Products::new(&x).unwrap();
+        for (c, scale) in [(1.0, 1.0), (100.0, 1.0), (1e-4, 1e3)] {
+            let values = products.gram(Kernel::Linear, &all).values;
+            let gram = Gram::new(300, values.iter().map(|v| v * scale * scale).collect()).unwrap();
+            let start = std::time::Instant::now();
+            let machines = Machines::fit(&gram, &y, 2, c).unwrap();
+            println!("c {c}: gap {:.1e} after {:?}", machines.gap, start.elapsed());
+            assert!(machines.gap < 1e-8, "c {c}: {}", machines.gap);
+        }
+    }
+
     #[test]
     fn bad_problems_are_errors() {
         assert!(Products::new(&[&[1.0], &[]]).is_err());

@@ -11,12 +11,10 @@ import numpy as np
 from pyriemann.classification import MDM, FgMDM
 from pyriemann.spatialfilters import CSP
 from safetensors.numpy import save_file
-from scipy.optimize import minimize
-from scipy.special import expit, log_expit
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
 arrays = {}
@@ -39,51 +37,19 @@ def vectors(n, p, classes, seed, spread=0.6):
     return x, y, held_out
 
 
-def sigmoid(values, inside):
-    """Platt's sigmoid as scikit-learn's, but at the end of the way instead of near it."""
-    more, less = inside.sum(), (~inside).sum()
-    target = np.where(inside, (more + 1) / (more + 2), 1 / (less + 2))
-
-    def loss(ab):
-        z = -(ab[0] * values + ab[1])
-        slope = expit(z) - target
-        value = -(target * log_expit(z) + (1 - target) * log_expit(-z)).sum()
-        return value, np.array([-(slope @ values), -slope.sum()])
-
-    def curvature(ab):
-        p = expit(ab[0] * values + ab[1])
-        w = p * (1 - p)
-        return np.array([[w @ values**2, w @ values], [w @ values, w.sum()]])
-
-    start = [0.0, np.log((less + 1) / (more + 1))]
-    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-11})
-    return found.x
-
-
 def svm_case(name, n, p, classes, c, kernel, gamma):
     x, y, held_out = vectors(n, p, classes, 1)
     svc = SVC(C=c, kernel=kernel, gamma=gamma, tol=1e-10, cache_size=500)
     folds = StratifiedKFold(5)
     calibrated = CalibratedClassifierCV(svc, method="sigmoid", ensemble=False, cv=folds).fit(x, y)
-    values = cross_val_predict(svc, x, y, cv=folds, method="decision_function").reshape(n, -1)
     svc.fit(x, y)
-    held = svc.decision_function(held_out).reshape(len(held_out), -1)
-    kinds = [1] if classes == 2 else range(classes)
-    exact = np.empty_like(held)
-    for column, k in enumerate(kinds):
-        a, b = sigmoid(values[:, column], y == k)
-        exact[:, column] = expit(-(a * held[:, column] + b))
-    if classes == 2:
-        exact = np.hstack([1 - exact, exact])
-    else:
-        exact /= exact.sum(axis=1, keepdims=True)
     pairs = SVC(C=c, kernel=kernel, gamma=gamma, tol=1e-10, decision_function_shape="ovo").fit(x, y)
     # Of two classes scikit-learn turns the sign to speak for the second; of more it does not.
     decisions = pairs.decision_function(held_out).reshape(len(held_out), -1)
     put(
         name, x=x, y=y, held_out=held_out, c=[c], gamma=[-1 if gamma == "scale" else gamma],
         decisions=decisions if classes == 2 else -decisions,
-        decided=svc.predict(held_out), probabilities=calibrated.predict_proba(held_out), exact=exact,
+        decided=svc.predict(held_out), probabilities=calibrated.predict_proba(held_out),
     )
 
 
