@@ -1,6 +1,7 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
 pub mod covariance;
+pub mod embedding;
 pub mod filter_design;
 pub mod householder;
 pub mod linalg;
