@@ -43,7 +43,6 @@ pub struct Settings {
     pub lag: Option<usize>,
     /// In place of `order` and `lag`: the columns one by one, each the label of a channel and how many
     /// samples later than the earliest column it is, such as [["C3", 0], ["C4", 0], ["C3", 12]].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<(String, usize)>>,
     /// Which edges are cut off; of an `embedding` only what must be.
     #[serde(default)]
