@@ -3,7 +3,7 @@
 //! The squared distances from one point to all others are summed up column by column. They are
 //! made anew when a column is added rather than kept for all pairs: that takes D passes over T numbers in
 //! the first-level cache, where the T x T matrix would go through memory once to be read and once to
-//! be written. For the few columns of an embedding this is the quicker way, and it needs no memory.
+//! be written: with the few columns of an embedding there is less to move, and nothing to keep.
 
 use crate::math::simd::{Cpu, Simd, Work};
 
