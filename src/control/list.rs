@@ -162,10 +162,16 @@ fn type_of(value: &serde_json::Value, schema: &Schema) -> String {
         }
     }
     let named = |name: &str| match name {
-        "array" => {
-            let items = value.get("items").map(|i| type_of(i, schema)).unwrap_or_default();
-            format!("list of {items}")
-        }
+        "array" => match value.get("prefixItems").and_then(|items| items.as_array()) {
+            Some(items) => {
+                let items: Vec<String> = items.iter().map(|i| type_of(i, schema)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            None => {
+                let items = value.get("items").map(|i| type_of(i, schema)).unwrap_or_default();
+                format!("list of {items}")
+            }
+        },
         name => name.to_owned(),
     };
     match value.get("type") {

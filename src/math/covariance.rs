@@ -8,12 +8,13 @@
 //! C  = (1 - r) S + r mu I
 //!
 //! scm  r = 0
+//! cov  r = 0, and n - 1 in place of n
 //! oas  r = min(1, (a + mu^2) / ((n + 1) (a - mu^2 / p)))            a = mean of the squares in S
 //! lwf  r = min(b, d) / d    d = (|S|^2 - p mu^2) / p    b = (mean over samples of |x|^4 - |S|^2) / (n p)
 //! ```
 //!
 //! Delay: none. References: scikit-learn `empirical_covariance`, `OAS`, `LedoitWolf` (which carry out
-//! exactly these sums); Chen, Wiesel, Eldar, Hero 2010; Ledoit, Wolf 2004.
+//! exactly these sums); NumPy `cov`; Chen, Wiesel, Eldar, Hero 2010; Ledoit, Wolf 2004.
 
 use super::shrinkage::Raw;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
@@ -32,6 +33,15 @@ pub enum Estimator {
     Oas,
     /// Ledoit-Wolf shrinkage.
     Lwf,
+    /// Sample covariance, divided by one less than the number of samples, as NumPy's `cov`.
+    Cov,
+}
+
+impl Estimator {
+    /// Whether it divides by one less than the number of samples.
+    pub(super) fn is_unbiased(self) -> bool {
+        matches!(self, Self::Cov)
+    }
 }
 
 /// How many bytes of the window are centred and multiplied at a time: few enough to stay in the
@@ -121,6 +131,7 @@ impl Covariance {
 mod tests {
     use super::*;
 
+    /// Those that keep the trace of the sample covariance.
     const ALL: [Estimator; 3] = [Estimator::Scm, Estimator::Oas, Estimator::Lwf];
 
     fn covariance(estimator: Estimator, window: &[f64], cols: usize) -> Vec<f64> {

@@ -1,9 +1,11 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
+pub mod augmented;
 pub mod contour;
 pub mod covariance;
 pub mod csp;
 pub mod elastic;
+pub mod embedding;
 pub mod fgda;
 pub mod filter_design;
 pub mod folds;

@@ -4,7 +4,7 @@ use super::Stage;
 use crate::kind::{Kind, kind};
 
 pub mod average;
-mod labels;
+pub(super) mod labels;
 pub mod pick;
 
 /// The list of this family.
