@@ -145,7 +145,8 @@ fn a_filter_bank_learns_and_rejects() {
         let plan = saltatory::fit::Plan::new(&path, &[]).unwrap();
         let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
         let cross = saltatory::fit::Protocol::Cross;
-        let results = saltatory::fit::evaluate(&[plan], epochs.collect(), cross, &|| ()).unwrap();
+        let results =
+            saltatory::fit::evaluate(&[plan.clone()], epochs.collect(), cross, &|| ()).unwrap();
         let sum = |of: &dyn Fn(&saltatory::fit::Evaluation) -> usize| results.iter().map(of).sum();
         let answered = |r: &saltatory::fit::Evaluation| r.confusion.concat().iter().sum();
         let counts: [usize; 3] = [sum(&|r| r.n), sum(&|r| r.correct), sum(&answered)];

@@ -159,7 +159,8 @@ fn powers(epochs: &Epochs) -> Vec<Pattern> {
     let cols = epochs.spec.cols;
     let levels: Vec<Vec<f64>> = epochs.frames.iter().map(|f| level(f, cols)).collect();
     let mean = |of: &dyn Fn(usize) -> bool| {
-        let some: Vec<&Vec<f64>> = (0..levels.len()).filter(|i| of(*i)).map(|i| &levels[i]).collect();
+        let some: Vec<&Vec<f64>> =
+            (0..levels.len()).filter(|i| of(*i)).map(|i| &levels[i]).collect();
         (0..cols).map(|c| some.iter().map(|l| l[c]).sum::<f64>() / some.len() as f64).collect()
     };
     let all: Vec<f64> = mean(&|_| true);

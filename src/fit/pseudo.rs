@@ -45,7 +45,8 @@ pub fn pseudo_online(
     progress: &(dyn Fn() + Sync),
 ) -> Result<Vec<Evaluation>> {
     if names.len() < 2 {
-        let text = "the protocol `pseudo-online` trains on the other recordings, so it needs two or more";
+        let text =
+            "the protocol `pseudo-online` trains on the other recordings, so it needs two or more";
         return Err(Error::config(text));
     }
     let short: Vec<String> = epochs.iter().map(|e| e.name.clone()).collect();

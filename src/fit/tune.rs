@@ -6,12 +6,13 @@
 //! computed once: the covariances of one order and lag for all folds, what the stages before the first
 //! that is searched learn in a fold for all of its settings. Cells run on all cores.
 
-use super::tail::{Tail, Way};
 use super::metrics::auc;
+use super::tail::{Tail, Way};
 use super::validate::features;
 use super::{Epochs, Plan};
 use crate::config::{Method, Tune};
 use crate::error::{Error, Result};
+use crate::math::embedding;
 use crate::math::folds::stratified;
 use crate::model::{Link, sha256};
 use crate::stages::Examples;
@@ -298,10 +299,39 @@ fn delays(tune: &Tune, stages: &[Link], epochs: &Epochs) -> Result<(Vec<usize>, 
     if !stages.iter().any(|s| s.kind == "augmented") {
         return Ok((Vec::new(), Vec::new()));
     }
-    match tune.method {
-        Method::Grid => Ok((tune.order.clone(), tune.lag.clone())),
-        method => Err(Error::config(format!("{method:?} of {} epochs", epochs.frames.len()))),
-    }
+    let (windows, channels) = (windows(epochs), epochs.spec.cols);
+    let choice = match tune.method {
+        Method::Grid => return Ok((tune.order.clone(), tune.lag.clone())),
+        Method::Mdop => mdop_on_all_cores(&windows, channels)?,
+        Method::Cao => {
+            let most = tune.order.iter().copied().max().unwrap_or(10);
+            embedding::cao::cao(&windows, channels, most)?.choice
+        }
+        Method::Quick => embedding::quick::from_epochs(&windows, channels)?,
+    };
+    // Delays that are all nothing make no copies.
+    Ok((vec![choice.order], vec![choice.lag.max(1)]))
+}
+
+/// The samples of the epochs.
+fn windows(epochs: &Epochs) -> Vec<&[f64]> {
+    epochs.frames.iter().map(|frame| frame.data.as_slice()).collect()
+}
+
+/// The mean of what MDOP finds in every epoch.
+fn mdop_on_all_cores(epochs: &[&[f64]], channels: usize) -> Result<embedding::Choice> {
+    let one = |epoch: &&[f64]| embedding::mdop::mdop(epoch, channels).map(|found| found.choice());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts = epochs.chunks(epochs.len().div_ceil(threads).max(1));
+    let all: Vec<Result<embedding::Choice>> = std::thread::scope(|scope| {
+        let running: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>()))
+            .collect();
+        let failed = || vec![Err(Error::run("a thread of the search has ended early"))];
+        let found = running.into_iter().map(|t| t.join().unwrap_or_else(|_| failed()));
+        found.flatten().collect()
+    });
+    embedding::Choice::mean(&all.into_iter().collect::<Result<Vec<_>>>()?)
 }
 
 /// The settings `key` of all stages that have it, one entry per value.
