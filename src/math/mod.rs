@@ -1,5 +1,6 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
+pub mod chi_squared;
 pub mod covariance;
 pub mod filter_design;
 pub mod householder;
@@ -7,7 +8,10 @@ pub mod linalg;
 pub mod logistic;
 pub mod montage;
 pub mod padded;
+pub mod robust;
+pub mod schaefer;
 mod shrinkage;
+pub mod siegel;
 pub mod simd;
 pub mod simulator;
 pub mod sliding;
@@ -15,5 +19,6 @@ pub mod sos;
 pub mod spd;
 #[cfg(test)]
 mod testing;
+pub mod toeplitz;
 pub mod triangular;
 pub mod tridiagonal;

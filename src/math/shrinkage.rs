@@ -32,14 +32,18 @@ impl Raw<'_> {
         let Sums { trace, squares } = cpu.run(Measure { raw: self, s, p });
         let mu = trace / p as f64;
         let r = if p == 1 { 0.0 } else { self.share(p as f64, mu, squares) };
-        cpu.run(Spread { s, p, scale: 1.0 - r, add: r * mu });
+        let n = self.n as f64;
+        let unbiased = if self.estimator.is_unbiased() { n / (n - 1.0) } else { 1.0 };
+        cpu.run(Spread { s, p, scale: (1.0 - r) * unbiased, add: r * mu });
     }
 
     /// The share of the identity, where S has the mean eigenvalue `mu` and the sum of `squares`.
     fn share(&self, p: f64, mu: f64, squares: f64) -> f64 {
         let n = self.n as f64;
         match self.estimator {
-            Estimator::Scm => 0.0,
+            Estimator::Scm | Estimator::Cov | Estimator::Sch => 0.0,
+            // These are not made of sums of products.
+            Estimator::Hub | Estimator::Tyl => 0.0,
             Estimator::Oas => {
                 let a = squares / (p * p);
                 let below = (n + 1.0) * (a - mu * mu / p);
@@ -170,7 +174,7 @@ mod tests {
             let number = |i: usize| ((i * i * 31 + i * 7) % 97) as f64 - 48.0;
             let offsets: Vec<f64> = (0..p).map(|i| 0.1 * number(i)).collect();
             let sums: Vec<f64> = (0..p * p).map(|i| number(i % p) * number(i / p)).collect();
-            for estimator in [Estimator::Scm, Estimator::Oas, Estimator::Lwf] {
+            for estimator in [Estimator::Scm, Estimator::Cov, Estimator::Oas, Estimator::Lwf] {
                 for offsets in [&offsets[..], &[]] {
                     let raw = Raw { estimator, n: 9, fourth: 1e4, scale: 0.25, offsets };
                     let at = |i: usize| offsets.get(i).copied().unwrap_or_default();
@@ -179,7 +183,8 @@ mod tests {
                     let mu = want.iter().step_by(p + 1).sum::<f64>() / p as f64;
                     let squares = want.iter().map(|v| v * v).sum();
                     let r = if p == 1 { 0.0 } else { raw.share(p as f64, mu, squares) };
-                    want.iter_mut().for_each(|v| *v *= 1.0 - r);
+                    let unbiased = if estimator == Estimator::Cov { 9.0 / 8.0 } else { 1.0 };
+                    want.iter_mut().for_each(|v| *v *= (1.0 - r) * unbiased);
                     want.iter_mut().step_by(p + 1).for_each(|v| *v += r * mu);
                     let got: Vec<Vec<f64>> = Cpu::all()
                         .map(|cpu| {

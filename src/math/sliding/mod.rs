@@ -114,7 +114,8 @@ pub struct Sliding {
 }
 
 impl Sliding {
-    /// For windows of a shape that pays. Ledoit-Wolf is not to be had: it needs more than products.
+    /// For windows of a shape that pays, and an estimator that needs products only
+    /// ([`Estimator::needs_products_only`]).
     pub fn new(estimator: Estimator, shape: Shape) -> Self {
         let Shape { rows, cols, step, order, .. } = shape;
         let sum = Moments::new(cols, order);
@@ -281,7 +282,7 @@ mod tests {
     use rand_distr::{Distribution, StandardNormal};
     use rand_pcg::Pcg64;
 
-    const BOTH: [Estimator; 2] = [Estimator::Scm, Estimator::Oas];
+    const ALL: [Estimator; 3] = [Estimator::Scm, Estimator::Cov, Estimator::Oas];
 
     /// Noise that is correlated over channels and over time, `count` samples x `cols`.
     fn noise(seed: u64, count: usize, cols: usize) -> Vec<f64> {
@@ -369,7 +370,7 @@ mod tests {
             let shape = random_shape(rng);
             let count = shape.rows + 3 * shape.rows / 2 + 3 * shape.step;
             let stream = noise(round, count, shape.cols);
-            let estimator = BOTH[round as usize % 2];
+            let estimator = ALL[round as usize % 3];
             let mut sliding = Sliding::new(estimator, shape);
             for _ in 0..2 {
                 slide(&mut sliding, &stream, |end, got| {
@@ -412,7 +413,7 @@ mod tests {
                 *x += offset(i) + 1e4 * (i / shape.cols / 200) as f64;
             }
             let without: Vec<f64> = stream.iter().enumerate().map(|(i, x)| x - offset(i)).collect();
-            for estimator in BOTH {
+            for estimator in ALL {
                 slide(&mut Sliding::new(estimator, shape), &stream, |end, got| {
                     let d = difference(got, &whole(estimator, shape, &without, end));
                     assert!(d < 1e-10, "{shape:?} at {end}: {d:e}");
@@ -428,7 +429,7 @@ mod tests {
                 let mut stream = noise(7, 500, shape.cols);
                 stream[at * shape.cols + 2] = bad;
                 let mut lost = 0;
-                for estimator in BOTH {
+                for estimator in ALL {
                     slide(&mut Sliding::new(estimator, shape), &stream, |end, got| {
                         let used = end - shape.rows..end - shape.unused;
                         let finite = got.iter().all(|v| v.is_finite());
@@ -455,7 +456,7 @@ mod tests {
                 row[3] = row[2];
                 row[4] = 0.0;
             }
-            for estimator in BOTH {
+            for estimator in ALL {
                 slide(&mut Sliding::new(estimator, shape), &stream, |end, got| {
                     let d = difference(got, &whole(estimator, shape, &stream, end));
                     assert!(d < 1e-12, "{shape:?} at {end}: {d:e}");

@@ -7,12 +7,14 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
 
+pub mod bt_mdm;
 pub mod logistic;
 pub mod mdm;
 pub mod vote;
 
 /// The list of this family.
 pub const KINDS: &[Kind<dyn Stage>] = &[
+    kind::<_, bt_mdm::Settings>("bt_mdm"),
     kind::<_, logistic::Settings>("logistic"),
     kind::<_, mdm::Settings>("mdm"),
     kind::<_, vote::Settings>("vote"),
