@@ -19,6 +19,9 @@ use saltatory::stages::{Emit, Examples, Fault, Stage, kinds};
 use support::{Golden, relative_error};
 
 const TOLERANCE: f64 = 1e-8;
+/// M^-1/2 of a matrix of condition k = 1e9 is known to epsilon k = 2e-7: its least eigenvalue to that share of
+/// itself. That is true of pyRiemann's as well as of ours.
+const ILL: f64 = 2e-7;
 
 const METRICS: [(&str, Metric); 6] = [
     ("riemann", Metric::Riemann),
@@ -47,6 +50,14 @@ fn sets(golden: &Golden, folder: &str) -> Vec<String> {
         names.iter().filter_map(|n| n.strip_suffix("/x")).map(str::to_string).collect();
     assert!(!sets.is_empty(), "{folder} is empty");
     sets
+}
+
+/// The metrics that are compared on this set.
+fn metrics(golden: &Golden, set: &str) -> impl Iterator<Item = (&'static str, Metric)> {
+    let there = golden.names(set);
+    METRICS
+        .into_iter()
+        .filter(move |(name, _)| there.iter().any(|n| n.ends_with(&format!("/{name}/mean"))))
 }
 
 /// The M-estimators stop where pyRiemann does, so they are compared as closely as the others.
@@ -101,12 +112,16 @@ fn means_and_distances_are_those_of_pyriemann() {
         let (shape, x) = golden.array(&format!("{set}/x"));
         let n = shape[1];
         let x: Vec<&[f64]> = x.chunks_exact(n * n).collect();
-        for (name, metric) in METRICS {
+        for (name, metric) in metrics(&golden, &set) {
             let key = |key: &str| format!("{set}/{name}/{key}");
             let mut geometry = Geometry::new(metric, n);
             let mean = geometry.mean(&x, None).unwrap();
             assert!(mean.converged, "{}: {:e}", key("mean"), mean.gradient);
-            check(&key("mean"), relative_error(&mean.matrix, &golden.array(&key("mean")).1), TOLERANCE);
+            check(
+                &key("mean"),
+                relative_error(&mean.matrix, &golden.array(&key("mean")).1),
+                TOLERANCE,
+            );
             if n < 88 {
                 let weights = golden.array(&format!("{set}/weights")).1;
                 let mean = geometry.mean(&x, Some(&weights)).unwrap();
@@ -133,12 +148,16 @@ fn tangent_spaces_and_geodesics_are_those_of_pyriemann() {
         let (shape, x) = golden.array(&format!("{set}/x"));
         let n = shape[1];
         let x: Vec<&[f64]> = x.chunks_exact(n * n).collect();
-        for (name, metric) in METRICS.into_iter().filter(|(_, m)| m.has_tangent()) {
+        for (name, metric) in metrics(&golden, &set).filter(|(_, m)| m.has_tangent()) {
             let key = |key: &str| format!("{set}/{name}/{key}");
             let get = |k: &str| golden.array(&key(k)).1;
             let error = |got: &[f64], want: &[f64]| match metric {
                 Metric::Riemann => log_error(got, want),
                 _ => relative_error(got, want),
+            };
+            let tolerance = match metric {
+                Metric::Riemann if set.contains("ill") => ILL,
+                _ => TOLERANCE,
             };
             let mut geometry = Geometry::new(metric, n);
             let at = geometry.tangent_at(&get("mean")).unwrap();
@@ -147,7 +166,7 @@ fn tangent_spaces_and_geodesics_are_those_of_pyriemann() {
             let wanted = get("tangent");
             for (c, want) in x.iter().zip(wanted.chunks_exact(tangent_len(n))) {
                 geometry.tangent(&at, c, &mut vector).unwrap();
-                check(&key("tangent"), error(&vector, want), TOLERANCE);
+                check(&key("tangent"), error(&vector, want), tolerance);
                 geometry.log_map(&at, c, &mut log).unwrap();
                 geometry.exp_map(&at, &log, &mut back).unwrap();
                 check(&key("there and back"), relative_error(&back, c), TOLERANCE);
@@ -157,8 +176,11 @@ fn tangent_spaces_and_geodesics_are_those_of_pyriemann() {
             }
             geometry.exp_map(&at, &get("direction"), &mut back).unwrap();
             check(&key("exp"), relative_error(&back, &get("exp")), TOLERANCE);
-            for (t, want) in [0.0, 0.3, 0.5, 1.0].into_iter().zip(get("geodesic").chunks(n * n)) {
-                geometry.geodesic(x[0], x[1], t, &mut back).unwrap();
+            let places: &[f64] = if n < 22 { &[0.0, 0.3, 0.5, 1.0] } else { &[0.3] };
+            let geodesic = get("geodesic");
+            assert_eq!(geodesic.len(), places.len() * n * n);
+            for (t, want) in places.iter().zip(geodesic.chunks(n * n)) {
+                geometry.geodesic(x[0], x[1], *t, &mut back).unwrap();
                 check(&key("geodesic"), relative_error(&back, want), TOLERANCE);
             }
         }
@@ -182,15 +204,18 @@ fn only_logdet_has_no_tangent_space() {
 fn mdm_of_every_metric_is_that_of_pyriemann() {
     let golden = Golden::open("metrics");
     for set in sets(&golden, "spd/").iter().filter(|s| !s.ends_with("88")) {
-        let (shape, x) = golden.array(&format!("{set}/scaled"));
+        let (shape, mut x) = golden.array(&format!("{set}/x"));
         let (count, n) = (shape[0], shape[1]);
+        let scale = golden.array(&format!("{set}/scale")).1[0];
+        x.iter_mut().for_each(|v| *v *= scale);
         let frames: Vec<Frame> = x.chunks_exact(n * n).map(|x| frame(n, n, x)).collect();
         let labels: Vec<usize> = (0..count).map(|i| i * 2 / count).collect();
         let weights = golden.array(&format!("{set}/weights")).1;
         for (name, _) in METRICS {
             let mut mdm = stage("mdm", &format!("metric = \"{name}\""));
             let classes = names(2);
-            let examples = Examples { weights: &weights, ..Examples::new(&frames, &labels, &classes) };
+            let examples =
+                Examples { weights: &weights, ..Examples::new(&frames, &labels, &classes) };
             let got = scores(mdm.as_mut(), &examples, n);
             let want = golden.array(&format!("{set}/{name}/mdm")).1;
             let error = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -259,13 +284,16 @@ fn degenerate_matrices_give_errors_or_answers() {
                 if geometry.tangent(&at, c, &mut out[..3]).is_ok() {
                     assert!(out.iter().all(|v| v.is_finite()) && metric == Metric::Euclid);
                 }
-                assert!(geometry.tangent_at(c).is_err() || metric == Metric::Euclid, "{name} {c:?}");
+                assert!(
+                    geometry.tangent_at(c).is_err() || metric == Metric::Euclid,
+                    "{name} {c:?}"
+                );
             }
         }
         assert!(geometry.mean(&[], None).is_err());
         assert!(geometry.mean(&[&good, &good[..3]], None).is_err());
         assert!(geometry.mean(&[&good], Some(&[0.0])).is_err());
-        assert!(geometry.distance(&good, &good).unwrap() < 1e-15, "{name}");
+        assert!(geometry.distance(&good, &good).unwrap() < 1e-14, "{name}");
     }
 }
 
@@ -331,7 +359,8 @@ fn block_toeplitz_matrices_are_those_of_numpy() {
         let (order, n) = (shape[0] + 1, golden.array(&format!("{set}/power")).0[0]);
         let (shape, x) = golden.array(&format!("{set}/x"));
         let (count, size) = (shape[0], shape[1]);
-        let frames: Vec<Frame> = x.chunks_exact(size * size).map(|x| frame(size, size, x)).collect();
+        let frames: Vec<Frame> =
+            x.chunks_exact(size * size).map(|x| frame(size, size, x)).collect();
         let x: Vec<&[f64]> = x.chunks_exact(size * size).collect();
         let mut toeplitz = Toeplitz::new(order, n);
         let check = |key: &str, got: &[f64], want: &[f64]| {
@@ -364,7 +393,10 @@ fn block_toeplitz_matrices_are_those_of_numpy() {
         check("norms", &norms, &get("norms"));
         let gradient = sum.iter().map(|v| v * v).sum::<f64>().sqrt();
         let scale = get("weights").iter().sum::<f64>();
-        assert!(gradient < 1e-7 * scale, "{set}: the tangent vectors at the mean sum to {gradient:e}");
+        assert!(
+            gradient < 1e-7 * scale,
+            "{set}: the tangent vectors at the mean sum to {gradient:e}"
+        );
 
         let weights = get("weights");
         let labels: Vec<usize> = (0..count).map(|i| i * 2 / count).collect();

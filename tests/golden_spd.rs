@@ -200,14 +200,22 @@ fn what_cannot_be_learned_is_an_error() {
     let flat = frame(2, 2, &[1.0, 1.0, 1.0, 1.0]);
     let mut mdm = stage("mdm", "");
     let mdm = mdm.fitted().unwrap();
-    let one = mdm.fit(&Examples::new(&[good.clone(), good.clone()], &[0, 0], &names(1))).unwrap_err();
+    let one =
+        mdm.fit(&Examples::new(&[good.clone(), good.clone()], &[0, 0], &names(1))).unwrap_err();
     assert!(one.to_string().contains("at least two"), "{one}");
-    let empty = mdm.fit(&Examples::new(&[good.clone(), good.clone()], &[0, 0], &names(2))).unwrap_err();
+    let empty =
+        mdm.fit(&Examples::new(&[good.clone(), good.clone()], &[0, 0], &names(2))).unwrap_err();
     assert_eq!(empty.to_string(), "class `class 1` has no example");
     let bad = mdm.fit(&Examples::new(&[good.clone(), flat], &[0, 1], &names(2))).unwrap_err();
     assert_eq!(bad.to_string(), "class `class 1`: matrix 1 of 1 is not positive definite");
     assert!(stage("tangent", "").fitted().unwrap().fit(&Examples::new(&[], &[], &[])).is_err());
-    assert!(stage("logistic", "").fitted().unwrap().fit(&Examples::new(&[good], &[0], &names(1))).is_err());
+    assert!(
+        stage("logistic", "")
+            .fitted()
+            .unwrap()
+            .fit(&Examples::new(&[good], &[0], &names(1)))
+            .is_err()
+    );
 }
 
 #[test]

@@ -75,7 +75,12 @@ impl MEstimate {
     }
 
     /// Puts the estimate for `window`, row by row, into `out`. Takes no memory after the first call.
-    pub fn estimate(&mut self, window: &[f64], mean: &[f64], out: &mut [f64]) -> Result<(), NotSpd> {
+    pub fn estimate(
+        &mut self,
+        window: &[f64],
+        mean: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), NotSpd> {
         let p = self.cols;
         for (to, from) in self.centred.chunks_exact_mut(p).zip(window.chunks_exact(p)) {
             to.iter_mut().zip(from).zip(mean).for_each(|((to, x), m)| *to = x - m);

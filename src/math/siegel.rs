@@ -132,7 +132,9 @@ impl Siegel {
     /// grows. Allocates.
     pub fn mean(&mut self, points: &[&[f64]], weights: &[f64]) -> Result<Vec<f64>> {
         let failed = |e| match e {
-            NotSpd::NotFinite => Error::run("the mean of matrices of the Siegel disk is not finite"),
+            NotSpd::NotFinite => {
+                Error::run("the mean of matrices of the Siegel disk is not finite")
+            }
             NotSpd::NotPositive => {
                 Error::run("a matrix lies on the border of the Siegel disk: use more shrinkage")
             }

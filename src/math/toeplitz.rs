@@ -155,7 +155,8 @@ impl Toeplitz {
                 Error::mismatch(format!("matrix {} of {count}, its blocks averaged, {e}", i + 1))
             })
         };
-        let points: Vec<Coordinates> = matrices.iter().enumerate().map(at).collect::<Result<_>>()?;
+        let points: Vec<Coordinates> =
+            matrices.iter().enumerate().map(at).collect::<Result<_>>()?;
         let powers: Vec<&[f64]> = points.iter().map(|p| &p.power[..]).collect();
         let power = self.spd.mean(&powers, weights)?.matrix;
         let shares = shares(weights, count);
@@ -288,9 +289,7 @@ impl Recursion {
 
     /// F^-1/2 and G^-1/2.
     fn find_roots(&mut self) -> Result<(), NotSpd> {
-        for (a, root) in
-            [(&self.first, &mut self.first_root), (&self.last, &mut self.last_root)]
-        {
+        for (a, root) in [(&self.first, &mut self.first_root), (&self.last, &mut self.last_root)] {
             positive_eigen(&mut self.work, a)?;
             self.work.rebuild(|v| v.sqrt().recip(), root);
         }

@@ -9,7 +9,13 @@ impl Spd {
     ///
     /// With A = L L^T and L^-1 B L^-T = V diag(v) V^T, it is P P^T for P = L V diag(v^(t/2)): positive by
     /// construction. No heap after the first call.
-    pub fn geodesic(&mut self, a: &[f64], b: &[f64], t: f64, out: &mut [f64]) -> Result<(), NotSpd> {
+    pub fn geodesic(
+        &mut self,
+        a: &[f64],
+        b: &[f64],
+        t: f64,
+        out: &mut [f64],
+    ) -> Result<(), NotSpd> {
         linalg::finite(&[t])?;
         let n = self.n();
         triangular::cholesky(self.cpu, b, &mut self.factor)?;

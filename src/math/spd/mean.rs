@@ -121,8 +121,9 @@ impl Spd {
             std::mem::swap(&mut self.factor, factor);
             match slope {
                 Slope::Riemann => self.whitened_log(whitener)?,
-                Slope::LogDet => self
-                    .function_by_eigenvectors(whitener, |v| 2.0 * (v - 1.0) / (v + 1.0))?,
+                Slope::LogDet => {
+                    self.function_by_eigenvectors(whitener, |v| 2.0 * (v - 1.0) / (v + 1.0))?
+                }
             }
             std::mem::swap(&mut self.factor, factor);
             for (to, from) in sum.data_mut().iter_mut().zip(self.log.data()) {

@@ -20,7 +20,9 @@ impl Geometry {
             Metric::Riemann => self.spd.mean(matrices, weights),
             Metric::LogDet => self.spd.descend(matrices, weights, Slope::LogDet),
             Metric::Wasserstein => self.wasserstein_mean(matrices, weights),
-            Metric::LogEuclid | Metric::Euclid | Metric::LogChol => self.flat_mean(matrices, weights),
+            Metric::LogEuclid | Metric::Euclid | Metric::LogChol => {
+                self.flat_mean(matrices, weights)
+            }
         }
     }
 

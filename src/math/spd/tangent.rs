@@ -10,14 +10,30 @@ pub struct Tangent(Space);
 
 #[derive(Debug, Clone)]
 enum Space {
-    Riemann { whitener: Whitener, root: Vec<f64> },
-    Euclid { at: Vec<f64> },
+    Riemann {
+        whitener: Whitener,
+        root: Vec<f64>,
+    },
+    Euclid {
+        at: Vec<f64>,
+    },
     /// M = V diag(v) V^T: log M, V, and the divided differences of exp at the logarithms of v.
-    LogEuclid { at: Vec<f64>, vectors: Vec<f64>, differences: Vec<f64> },
+    LogEuclid {
+        at: Vec<f64>,
+        vectors: Vec<f64>,
+        differences: Vec<f64>,
+    },
     /// M = L L^T: L with logarithms on its diagonal, and L.
-    LogChol { at: Vec<f64>, lower: Vec<f64> },
+    LogChol {
+        at: Vec<f64>,
+        lower: Vec<f64>,
+    },
     /// M = L L^T: L, and the eigenvectors and eigenvalues of M.
-    Wasserstein { lower: Vec<f64>, vectors: Vec<f64>, values: Vec<f64> },
+    Wasserstein {
+        lower: Vec<f64>,
+        vectors: Vec<f64>,
+        values: Vec<f64>,
+    },
 }
 
 impl Geometry {

@@ -228,10 +228,8 @@ mod tests {
         );
         close(&got, &[1.0, 4.0, 9.0, second]);
         // What is bad shows while it is there, and no longer.
-        let got = averaged(
-            "0.2",
-            &[(0, 1.0, "", none), (1, 1e6, "", Flags::BAD), (2, 9.0, "", none)],
-        );
+        let got =
+            averaged("0.2", &[(0, 1.0, "", none), (1, 1e6, "", Flags::BAD), (2, 9.0, "", none)]);
         close(&got, &[1.0, a + (1.0 - a) * 1e6, b + (1.0 - b) * 9.0]);
     }
 

@@ -75,7 +75,8 @@ impl Stage for BtTangent {
     }
 
     fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
-        let (toeplitz, centre) = self.ready.as_mut().ok_or(Fault("nothing has been learned yet"))?;
+        let (toeplitz, centre) =
+            self.ready.as_mut().ok_or(Fault("nothing has been learned yet"))?;
         self.out.copy_head(frame);
         if frame.data.is_empty() {
             // The end of the stream.

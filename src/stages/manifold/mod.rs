@@ -11,10 +11,8 @@ pub mod tangent;
 pub(super) mod toeplitz;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] = &[
-    kind::<_, bt_tangent::Settings>("bt_tangent"),
-    kind::<_, tangent::Settings>("tangent"),
-];
+pub const KINDS: &[Kind<dyn Stage>] =
+    &[kind::<_, bt_tangent::Settings>("bt_tangent"), kind::<_, tangent::Settings>("tangent")];
 
 impl From<NotSpd> for Fault {
     fn from(error: NotSpd) -> Self {
