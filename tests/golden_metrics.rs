@@ -254,6 +254,25 @@ fn weights_of_examples_count() {
     assert!(learned("riemann", &frames, &labels, &vec![-1.0; frames.len()]).is_err());
 }
 
+#[test]
+fn the_stage_sends_the_vectors_of_its_metric() {
+    let golden = Golden::open("metrics");
+    let (shape, x) = golden.array("spd/well/08/x");
+    let n = shape[1];
+    let frames: Vec<Frame> = x.chunks_exact(n * n).map(|x| frame(n, n, x)).collect();
+    for (name, metric) in METRICS.into_iter().filter(|(_, m)| m.has_tangent()) {
+        let mut tangent = stage("tangent", &format!("metric = \"{name}\""));
+        tangent.fitted().unwrap().fit(&Examples::new(&frames, &[], &[])).unwrap();
+        tangent.prepare(&[spec(Payload::Matrix, n, n)]).unwrap();
+        let got: Vec<f64> =
+            frames.iter().flat_map(|x| run(tangent.as_mut(), x.clone()).unwrap().data).collect();
+        let want = golden.array(&format!("spd/well/08/{name}/tangent")).1;
+        check(name, relative_error(&got, &want), TOLERANCE);
+        // Other metrics keep to vectors; their products would not be the cheaper ones.
+        assert_eq!(tangent.absorb(&vec![1.0; tangent_len(n)]), metric == Metric::Riemann);
+    }
+}
+
 /// An error or a right answer, never a number that is not one.
 #[test]
 fn degenerate_matrices_give_errors_or_answers() {

@@ -9,9 +9,7 @@ use super::padded::Padded;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{self, ComputeEigenvectors};
-use faer::linalg::lu::partial_pivoting::{factor, solve};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::linalg::svd::{self, ComputeSvdVectors};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
@@ -117,111 +115,6 @@ impl Symmetric {
             }
         }
         outer(&self.product, &self.vectors, out, n);
-    }
-}
-
-/// Scratch for the singular value decompositions of n x n matrices.
-pub struct Singular {
-    n: usize,
-    values: Vec<f64>,
-    left: Vec<f64>,
-    right: Vec<f64>,
-    scratch: MemBuffer,
-}
-
-impl Singular {
-    /// Room for matrices of `n` x `n`, `n` at least 1.
-    pub fn new(n: usize) -> Self {
-        let vectors = ComputeSvdVectors::Thin;
-        let scratch = svd::svd_scratch::<f64>(n, n, vectors, vectors, Par::Seq, Spec::default());
-        let square = || vec![0.0; n * n];
-        let (left, right) = (square(), square());
-        Self { n, values: vec![0.0; n], left, right, scratch: MemBuffer::new(scratch) }
-    }
-
-    /// Decomposes `a` = U S V^T, column by column.
-    pub fn decompose(&mut self, a: &[f64]) -> Result<(), NotSpd> {
-        finite(a)?;
-        let n = self.n;
-        svd::svd(
-            square(a, n),
-            DiagMut::from_slice_mut(&mut self.values),
-            Some(square_mut(&mut self.left, n)),
-            Some(square_mut(&mut self.right, n)),
-            Par::Seq,
-            MemStack::new(&mut self.scratch),
-            Spec::default(),
-        )
-        .map_err(|_| NotSpd::NotFinite)
-    }
-
-    /// Finds the singular values of `a` alone.
-    pub fn find_values(&mut self, a: &[f64]) -> Result<(), NotSpd> {
-        finite(a)?;
-        svd::svd(
-            square(a, self.n),
-            DiagMut::from_slice_mut(&mut self.values),
-            None,
-            None,
-            Par::Seq,
-            MemStack::new(&mut self.scratch),
-            Spec::default(),
-        )
-        .map_err(|_| NotSpd::NotFinite)
-    }
-
-    /// The singular values found last, in descending order.
-    pub fn values(&self) -> &[f64] {
-        &self.values
-    }
-
-    /// U diag(f(values)) V^T of the decomposition found last, column by column, which is used up.
-    pub fn rebuild(&mut self, f: impl Fn(f64) -> f64, out: &mut [f64]) {
-        let n = self.n;
-        for (column, value) in self.left.chunks_exact_mut(n).zip(&self.values) {
-            let scale = f(*value);
-            column.iter_mut().for_each(|v| *v *= scale);
-        }
-        let (u, vt) = (square(&self.left, n), square(&self.right, n).transpose());
-        faer::linalg::matmul::matmul(square_mut(out, n), Accum::Replace, u, vt, 1.0, Par::Seq);
-    }
-}
-
-/// Scratch for systems of n equations.
-pub struct Solver {
-    n: usize,
-    order: Vec<usize>,
-    inverse_order: Vec<usize>,
-    scratch: MemBuffer,
-}
-
-impl Solver {
-    /// Room for matrices of `n` x `n`, `n` at least 1.
-    pub fn new(n: usize) -> Self {
-        let factor = factor::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Spec::default());
-        let solve = solve::solve_in_place_scratch::<usize, f64>(n, n, Par::Seq);
-        Self {
-            n,
-            order: vec![0; n],
-            inverse_order: vec![0; n],
-            scratch: MemBuffer::new(factor.or(solve)),
-        }
-    }
-
-    /// A^-1 X in place of the n x n `x`, column by column, by LU with partial pivoting. `a` is used up. Where it is
-    /// singular, what comes out is not finite.
-    pub fn solve(&mut self, a: &mut [f64], x: &mut [f64]) {
-        let n = self.n;
-        let (_, permutation) = factor::lu_in_place(
-            square_mut(a, n),
-            &mut self.order,
-            &mut self.inverse_order,
-            Par::Seq,
-            MemStack::new(&mut self.scratch),
-            Spec::default(),
-        );
-        let (lu, x) = (square(a, n), square_mut(x, n));
-        solve::solve_in_place(lu, lu, permutation, x, Par::Seq, MemStack::new(&mut self.scratch));
     }
 }
 
@@ -408,11 +301,11 @@ fn view(a: &Padded) -> MatRef<'_, f64> {
     MatRef::from_column_major_slice_with_stride(a.data(), a.n(), a.n(), a.stride())
 }
 
-fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {
+pub(super) fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {
     MatRef::from_column_major_slice(a, n, n)
 }
 
-fn square_mut(a: &mut [f64], n: usize) -> MatMut<'_, f64> {
+pub(super) fn square_mut(a: &mut [f64], n: usize) -> MatMut<'_, f64> {
     MatMut::from_column_major_slice_mut(a, n, n)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod chi_squared;
 pub mod covariance;
+pub mod decompose;
 pub mod filter_design;
 pub mod householder;
 pub mod linalg;

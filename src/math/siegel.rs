@@ -20,7 +20,8 @@
 //! eigenvalues are s^2; found from s itself, it is exact for matrices that are close. Reference: Cabanes and
 //! Nielsen, GSI 2021, for symmetric spaces of block Toeplitz matrices.
 
-use super::linalg::{self, NotSpd, Singular, Solver, Symmetric};
+use super::decompose::{Singular, Solver};
+use super::linalg::{self, NotSpd, Symmetric};
 use crate::error::{Error, Result};
 
 /// The mean has converged when the norm of the gradient is below this.

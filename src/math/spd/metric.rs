@@ -31,7 +31,7 @@
 
 use super::geodesic::copy_columns;
 use super::{NotSpd, Spd, Whitener, linalg};
-use crate::math::linalg::Singular;
+use crate::math::decompose::Singular;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::SQRT_2;

@@ -29,10 +29,13 @@
 //! the means of the parts. Reference: Carrara et al., arXiv 2406.16909; its code adds the first distance
 //! without squaring it, which is no metric of a product, and is not followed here.
 
-use super::linalg::{self, NotSpd, Symmetric};
+mod recursion;
+
+use super::linalg::NotSpd;
 use super::siegel::{self, Siegel};
-use super::spd::{Spd, Whitener, positive_eigen, tangent_len};
+use super::spd::{Spd, Whitener, tangent_len};
 use crate::error::{Error, Result};
+use recursion::Recursion;
 
 /// What a block Toeplitz matrix is written as.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,148 +189,103 @@ fn scale(v: &mut [f64], by: f64) {
     v.iter_mut().for_each(|v| *v *= by);
 }
 
-/// Puts the averages of the blocks of `c` along each diagonal, each column by column, into `out`.
-fn average(c: &[f64], order: usize, cols: usize, out: &mut [f64]) {
-    let size = order * cols;
-    for (k, block) in out.chunks_exact_mut(cols * cols).enumerate() {
-        let share = 1.0 / (order - k) as f64;
-        block.fill(0.0);
-        for first in (0..order - k).map(|i| i * cols) {
-            for (q, column) in block.chunks_exact_mut(cols).enumerate() {
-                // Symmetric, so a column may be read as a row.
-                let from = &c[(first + k * cols + q) * size + first..][..cols];
-                column.iter_mut().zip(from).for_each(|(to, from)| *to += share * from);
+#[cfg(test)]
+mod tests {
+    use super::recursion::average;
+    use super::*;
+    use crate::math::linalg::{self, Symmetric};
+    use crate::math::testing::{numbers, with_eigenvalues};
+
+    const SHAPES: [(usize, usize); 6] = [(1, 3), (2, 1), (2, 4), (4, 3), (3, 8), (6, 2)];
+
+    /// The augmented covariance of a signal in which samples depend on those before.
+    fn augmented(order: usize, cols: usize, seed: u64) -> Vec<f64> {
+        let rows = 40 * order * cols;
+        let mut x = numbers(rows * cols, seed);
+        for t in cols..x.len() {
+            x[t] += 0.6 * x[t - cols] - 0.3 * x[t - 1];
+        }
+        let terms = rows - order + 1;
+        let window: Vec<f64> =
+            (0..terms).flat_map(|t| x[t * cols..(t + order) * cols].to_vec()).collect();
+        let mut out = vec![0.0; (order * cols).pow(2)];
+        linalg::scatter(&window, order * cols, &mut out);
+        out
+    }
+
+    fn log_det(n: usize, a: &[f64]) -> f64 {
+        let mut work = Symmetric::new(n);
+        work.eigen(a).unwrap();
+        work.values().iter().map(|v| v.ln()).sum()
+    }
+
+    /// ln det of the Toeplitz matrix = d ln det P + sum over l of (d - l) ln det(1 - Omega_l Omega_l').
+    /// Tolerance: rounding in some hundred numbers.
+    #[test]
+    fn determinants_agree() {
+        for (order, cols) in SHAPES {
+            let c = augmented(order, cols, 5);
+            let block = cols * cols;
+            let mut r = vec![0.0; order * block];
+            average(&c, order, cols, &mut r);
+            let size = order * cols;
+            let entry = |e: usize| {
+                let ((i, p), (j, q)) =
+                    ((e / size / cols, e / size % cols), (e % size / cols, e % cols));
+                if j >= i {
+                    r[(j - i) * block + q * cols + p]
+                } else {
+                    r[(i - j) * block + p * cols + q]
+                }
+            };
+            let whole: Vec<f64> = (0..size * size).map(entry).collect();
+            let want = log_det(size, &whole);
+
+            let at = Toeplitz::new(order, cols).coordinates(&c).unwrap();
+            let mut got = order as f64 * log_det(cols, &at.power);
+            for (l, omega) in at.omegas.chunks_exact(block).enumerate() {
+                let mut rest = vec![0.0; block];
+                linalg::outer(omega, omega, &mut rest, cols);
+                rest.iter_mut().for_each(|v| *v = -*v);
+                rest.iter_mut().step_by(cols + 1).for_each(|v| *v += 1.0);
+                got += (order - 1 - l) as f64 * log_det(cols, &rest);
             }
-        }
-    }
-}
-
-/// Whittle's recursion with its memory. All blocks are column by column.
-struct Recursion {
-    order: usize,
-    cols: usize,
-    work: Symmetric,
-    /// r_0 .. r_(d-1).
-    averages: Vec<f64>,
-    /// What predicts the first sample from those that follow, and the last from those before: block j is
-    /// the factor of sample j + 1.
-    forward: Vec<f64>,
-    backward: Vec<f64>,
-    before: Vec<f64>,
-    /// F and G.
-    first: Vec<f64>,
-    last: Vec<f64>,
-    common: Vec<f64>,
-    first_root: Vec<f64>,
-    last_root: Vec<f64>,
-    /// D G^-1/2 and F^-1/2 D.
-    from_last: Vec<f64>,
-    from_first: Vec<f64>,
-    /// D G^-1 and D' F^-1.
-    by_last: Vec<f64>,
-    by_first: Vec<f64>,
-    product: Vec<f64>,
-}
-
-impl Recursion {
-    fn new(order: usize, cols: usize) -> Self {
-        let blocks = || vec![0.0; order * cols * cols];
-        let block = || vec![0.0; cols * cols];
-        Self {
-            order,
-            cols,
-            work: Symmetric::new(cols),
-            averages: blocks(),
-            forward: blocks(),
-            backward: blocks(),
-            before: blocks(),
-            first: block(),
-            last: block(),
-            common: block(),
-            first_root: block(),
-            last_root: block(),
-            from_last: block(),
-            from_first: block(),
-            by_last: block(),
-            by_first: block(),
-            product: block(),
+            assert!((got - want).abs() < 1e-10, "{order} x {cols}: {got} {want}");
         }
     }
 
-    /// Finds the coordinates of `c`.
-    fn run(&mut self, c: &[f64], out: &mut Coordinates) -> Result<(), NotSpd> {
-        let (n, block) = (self.cols, self.cols * self.cols);
-        average(c, self.order, n, &mut self.averages);
-        let power = &self.averages[..block];
-        out.power.copy_from_slice(power);
-        self.first.copy_from_slice(power);
-        self.last.copy_from_slice(power);
-        for (l, omega) in out.omegas.chunks_exact_mut(block).enumerate() {
-            self.find_common(l);
-            self.find_roots()?;
-            linalg::product(&self.common, &self.last_root, &mut self.from_last, n);
-            linalg::product(&self.first_root, &self.common, &mut self.from_first, n);
-            linalg::product(&self.first_root, &self.from_last, omega, n);
-            self.extend(l);
-            self.reduce();
-        }
-        // The Toeplitz matrix is positive if this is, and all that were before.
-        positive_eigen(&mut self.work, &self.first)
-    }
+    /// When the channels are rotated, distances stay, and so do they in the other direction.
+    #[test]
+    fn distances_are_symmetric_and_blind_to_rotations() {
+        for (order, cols) in SHAPES {
+            let mut toeplitz = Toeplitz::new(order, cols);
+            let mut distance = |a: &[f64], b: &[f64]| {
+                let at = toeplitz.coordinates(a).unwrap();
+                let centre = toeplitz.centre(&at).unwrap();
+                let mut d = [0.0];
+                toeplitz.distances_squared(b, &[centre], &mut d).unwrap();
+                d[0]
+            };
+            let (a, b) = (augmented(order, cols, 6), augmented(order, cols, 7));
+            let want = distance(&a, &b);
+            assert!(want > 0.0 && (distance(&b, &a) / want - 1.0).abs() < 1e-10);
 
-    /// D = r_(l+1) - sum over j = 1..l of A_j r_(l+1-j), A the forward factors.
-    fn find_common(&mut self, l: usize) {
-        let (n, block) = (self.cols, self.cols * self.cols);
-        let r = |k: usize| k * block..(k + 1) * block;
-        self.common.copy_from_slice(&self.averages[r(l + 1)]);
-        for j in 1..=l {
-            let factor = &self.forward[r(j - 1)];
-            linalg::product(factor, &self.averages[r(l + 1 - j)], &mut self.product, n);
-            subtract(&mut self.common, &self.product);
+            // The eigenvectors of any symmetric matrix, for each copy of the channels.
+            let mut work = Symmetric::new(cols);
+            let values: Vec<f64> = (0..cols).map(|i| i as f64).collect();
+            work.eigen(&with_eigenvalues(&values, 8)).unwrap();
+            let size = order * cols;
+            let mut w = vec![0.0; size * size];
+            for (i, j) in (0..size).flat_map(|i| (0..size).map(move |j| (i, j))) {
+                if i / cols == j / cols {
+                    w[i * size + j] = work.vectors()[(i % cols) * cols + j % cols];
+                }
+            }
+            let (mut half, mut turned) = (w.clone(), [a.clone(), b.clone()]);
+            linalg::congruence(&w, &a, size, &mut half, &mut turned[0]);
+            linalg::congruence(&w, &b, size, &mut half, &mut turned[1]);
+            let got = distance(&turned[0], &turned[1]);
+            assert!((got / want - 1.0).abs() < 1e-10, "{order} x {cols}: {got} {want}");
         }
     }
-
-    /// F^-1/2 and G^-1/2.
-    fn find_roots(&mut self) -> Result<(), NotSpd> {
-        for (a, root) in [(&self.first, &mut self.first_root), (&self.last, &mut self.last_root)] {
-            positive_eigen(&mut self.work, a)?;
-            self.work.rebuild(|v| v.sqrt().recip(), root);
-        }
-        Ok(())
-    }
-
-    /// From the factors of l samples to those of l + 1:
-    /// A'_j = A_j - D G^-1 B_j, A'_(l+1) = D G^-1; B'_1 = D' F^-1, B'_(j+1) = B_j - D' F^-1 A_j.
-    fn extend(&mut self, l: usize) {
-        let (n, block) = (self.cols, self.cols * self.cols);
-        let r = |k: usize| k * block..(k + 1) * block;
-        linalg::product(&self.from_last, &self.last_root, &mut self.by_last, n);
-        linalg::product_of_transposed(&self.from_first, &self.first_root, &mut self.by_first, n);
-        self.before[..l * block].copy_from_slice(&self.forward[..l * block]);
-        for j in 0..l {
-            linalg::product(&self.by_last, &self.backward[r(j)], &mut self.product, n);
-            subtract(&mut self.forward[r(j)], &self.product);
-        }
-        self.forward[r(l)].copy_from_slice(&self.by_last);
-        self.backward.copy_within(..l * block, block);
-        for j in 0..l {
-            linalg::product(&self.by_first, &self.before[r(j)], &mut self.product, n);
-            subtract(&mut self.backward[r(j + 1)], &self.product);
-        }
-        self.backward[r(0)].copy_from_slice(&self.by_first);
-    }
-
-    /// F - D G^-1 D' and G - D' F^-1 D.
-    fn reduce(&mut self) {
-        let n = self.cols;
-        linalg::outer(&self.from_last, &self.from_last, &mut self.product, n);
-        subtract(&mut self.first, &self.product);
-        linalg::transpose(&self.from_first, &mut self.common, n);
-        linalg::outer(&self.common, &self.common, &mut self.product, n);
-        subtract(&mut self.last, &self.product);
-    }
-}
-
-fn subtract(a: &mut [f64], b: &[f64]) {
-    a.iter_mut().zip(b).for_each(|(a, b)| *a -= b);
 }
