@@ -274,6 +274,24 @@ fn the_stage_sends_the_vectors_of_its_metric() {
     }
 }
 
+/// The log-det mean of two matrices is their geometric mean (Sra), however far they are apart.
+#[test]
+fn two_matrices_have_one_middle() {
+    let golden = Golden::open("metrics");
+    for (set, scale) in [("spd/well/03", 1e4), ("spd/wide/08", 1e3), ("spd/ill/08", 1.0)] {
+        let (shape, x) = golden.array(&format!("{set}/x"));
+        let n = shape[1];
+        let a = &x[..n * n];
+        let b: Vec<f64> = x[n * n..2 * n * n].iter().map(|v| v * scale).collect();
+        let mean = Geometry::new(Metric::LogDet, n).mean(&[a, &b], None).unwrap();
+        assert!(mean.converged, "{set}: {:e}", mean.gradient);
+        let mut want = vec![0.0; n * n];
+        Spd::new(n).geodesic(a, &b, 0.5, &mut want).unwrap();
+        // The gradient is flatter than the logarithm by up to cosh(ln(scale) / 2)^2.
+        check(set, relative_error(&mean.matrix, &want), 1e-5);
+    }
+}
+
 /// An error or a right answer, never a number that is not one.
 #[test]
 fn degenerate_matrices_give_errors_or_answers() {

@@ -31,17 +31,25 @@ pub struct Mean {
 pub(super) enum Slope {
     /// log Y: affine-invariant.
     Riemann,
-    /// 2 (Y - 1) (Y + 1)^-1 = 2 tanh(log(Y) / 2): log-det. It is flatter than the logarithm far away, so
-    /// steps may be longer than it.
+    /// 2 (Y - 1) (Y + 1)^-1 = 2 tanh(log(Y) / 2): log-det. It is flat far away, where the logarithm is not, so
+    /// that steps may be many times as long as it, but not longer than 4; and more of them are needed.
     LogDet,
 }
 
 impl Slope {
-    /// Bounds of a step.
-    fn steps(self) -> (f64, f64) {
+    /// The most steps.
+    fn max_steps(self) -> usize {
         match self {
-            Self::Riemann => STEPS,
-            Self::LogDet => (STEPS.0, 10.0 * STEPS.1),
+            Self::Riemann => MAX_STEPS,
+            Self::LogDet => 4 * MAX_STEPS,
+        }
+    }
+
+    /// A step of `nu` times a gradient of this `norm`, within bounds.
+    fn limit(self, nu: f64, norm: f64) -> f64 {
+        match self {
+            Self::Riemann => nu.clamp(STEPS.0, STEPS.1),
+            Self::LogDet => nu.clamp(STEPS.0, 100.0 * STEPS.1).min(4.0 / norm),
         }
     }
 }
@@ -72,11 +80,12 @@ impl Spd {
         let mut before: Option<(Vec<f64>, f64)> = None;
         let (mut least, mut since) = (f64::INFINITY, 0);
         let (mut norm, mut converged) = (f64::INFINITY, false);
-        for _ in 0..MAX_STEPS {
+        for _ in 0..slope.max_steps() {
             let gradient = self.gradient(slope, &mut factors, &weights, &at.whitener);
             let gradient = gradient.map_err(broken)?;
             norm = inner(&gradient, &gradient).sqrt();
-            let nu = before.as_ref().map_or(1.0, |(j, nu)| step(slope, j, *nu, &gradient));
+            let nu = before.as_ref().map_or(1.0, |(j, nu)| step(j, *nu, &gradient));
+            let nu = slope.limit(nu, norm);
             at.step(self, &gradient, nu).map_err(broken)?;
             converged = norm <= TOLERANCE;
             since = if norm < least { 0 } else { since + 1 };
@@ -179,12 +188,12 @@ impl Place {
     }
 }
 
-/// The length of the next step, from what the last one, of `nu` times `before`, did to the gradient.
-fn step(slope: Slope, before: &[f64], nu: f64, gradient: &[f64]) -> f64 {
+/// The length of the next step, from what the last one, of `nu` times `before`, did to the gradient; to be
+/// kept within bounds.
+fn step(before: &[f64], nu: f64, gradient: &[f64]) -> f64 {
     let before_before = inner(before, before);
     let curvature = before_before - inner(before, gradient);
-    let (least, most) = slope.steps();
-    if curvature > 0.0 { (nu * before_before / curvature).clamp(least, most) } else { most }
+    if curvature > 0.0 { nu * before_before / curvature } else { f64::INFINITY }
 }
 
 fn inner(a: &[f64], b: &[f64]) -> f64 {

@@ -9,7 +9,7 @@
 //! | `wasserstein` | tr(A + B - 2 (A^1/2 B A^1/2)^1/2) | of the least sum of squares, iterated |
 //! | `logdet` | ln det((A + B) / 2) - ln det(A B) / 2 | the same |
 //!
-//! Three of them are flat: there is a chart f in which they are Euclidean ([`Geometry::chart`]), and
+//! Three of them are flat: there is a chart f in which they are Euclidean, and
 //! means, geodesics and tangent vectors are those of f(X). Wasserstein's is flat along each geodesic, in
 //! roots: with A = R R^T, B = L L^T and the rotation Q nearest to L^T R, the root L Q of B is the one nearest
 //! to R, distance(A, B) = |L Q - R|. Nothing is subtracted there that might cancel.

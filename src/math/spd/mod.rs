@@ -12,7 +12,7 @@
 //! T ([`super::householder`]), whose logarithm is found without eigenvalues
 //! ([`super::tridiagonal::Logarithm`]) and taken back. Distances are the Frobenius norm of log T and need
 //! no way back. Only matrices of a condition beyond the table of that logarithm, 3e11, are decomposed
-//! into eigenvalues.
+//! into eigenvalues. Other metrics are in [`metric`].
 //!
 //! References: Moakher, SIAM J. Matrix Anal. Appl. 26 (2005); Barachant et al., IEEE Trans. Biomed.
 //! Eng. 59 (2012).
@@ -21,7 +21,7 @@ mod geodesic;
 mod linear;
 mod mean;
 mod means;
-mod metric;
+pub mod metric;
 mod tangent;
 #[cfg(test)]
 mod tests;

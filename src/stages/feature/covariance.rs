@@ -3,7 +3,7 @@
 //! In: windows, n samples x p channels, whole or a step at a time. Out: one symmetric p x p matrix
 //! per window, with the window's span, marks and text. Delay: none. Formulas:
 //! [`crate::math::covariance`]; of windows that come a step at a time, [`crate::math::sliding`].
-//! With `forget_s`, each matrix is averaged with those before it: see [`super::forgetting`].
+//! With `forget_s`, each matrix is averaged with those before it (`forgetting.rs`).
 
 use super::forgetting::Forgetting;
 use crate::error::{Error, Result};
