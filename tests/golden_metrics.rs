@@ -368,23 +368,37 @@ fn a_step_along_a_geodesic_is_a_mean_that_follows() {
 #[test]
 fn distances_and_tangent_vectors_use_no_heap() {
     let golden = Golden::open("metrics");
-    let (shape, x) = golden.array("spd/well/22/x");
-    let n = shape[1];
-    let x: Vec<&[f64]> = x.chunks_exact(n * n).collect();
-    for (name, metric) in METRICS {
-        let mut geometry = Geometry::new(metric, n);
-        let references: Vec<_> = x.iter().map(|m| geometry.reference(m).unwrap()).collect();
-        let at = geometry.tangent_at(x[0]).ok();
-        let (mut d, mut v) = (vec![0.0; x.len()], vec![0.0; tangent_len(n)]);
-        let mut work = || {
-            geometry.distances(x[1], &references, &mut d).unwrap();
-            if let Some(at) = &at {
-                geometry.tangent(at, x[1], &mut v).unwrap();
-            }
-        };
-        work();
-        assert_eq!(heap::uses(work), 0, "{name}");
+    for set in ["spd/well/22", "spd/well/88"] {
+        let (shape, x) = golden.array(&format!("{set}/x"));
+        let n = shape[1];
+        let x: Vec<&[f64]> = x.chunks_exact(n * n).collect();
+        for (name, metric) in METRICS {
+            let mut geometry = Geometry::new(metric, n);
+            let references: Vec<_> = x.iter().map(|m| geometry.reference(m).unwrap()).collect();
+            let at = geometry.tangent_at(x[0]).ok();
+            let (mut d, mut v) = (vec![0.0; x.len()], vec![0.0; tangent_len(n)]);
+            let mut work = || {
+                geometry.distances(x[1], &references, &mut d).unwrap();
+                if let Some(at) = &at {
+                    geometry.tangent(at, x[1], &mut v).unwrap();
+                }
+            };
+            work();
+            assert_eq!(heap::uses(work), 0, "{set} {name}");
+        }
     }
+    let (shape, x) = golden.array("toeplitz/3x16/x");
+    let x: Vec<&[f64]> = x.chunks_exact(shape[1] * shape[1]).collect();
+    let mut toeplitz = Toeplitz::new(3, 16);
+    let mean = toeplitz.mean(&x, None).unwrap();
+    let (centre, at) = (toeplitz.centre(&mean).unwrap(), toeplitz.tangent_at(&mean).unwrap());
+    let (mut d, mut v) = ([0.0], vec![0.0; toeplitz.tangent_len()]);
+    let mut work = || {
+        toeplitz.distances_squared(x[0], std::slice::from_ref(&centre), &mut d).unwrap();
+        toeplitz.tangent(&at, x[0], &mut v).unwrap();
+    };
+    work();
+    assert_eq!(heap::uses(work), 0, "block Toeplitz");
 }
 
 #[test]

@@ -9,8 +9,8 @@
 //! | `wasserstein` | tr(A + B - 2 (A^1/2 B A^1/2)^1/2) | of the least sum of squares, iterated |
 //! | `logdet` | ln det((A + B) / 2) - ln det(A B) / 2 | the same |
 //!
-//! Three of them are flat: there is a chart f in which they are Euclidean, and
-//! means, geodesics and tangent vectors are those of f(X). Wasserstein's is flat along each geodesic, in
+//! Three of them are flat: there is a chart f in which they are Euclidean, and means, geodesics and tangent
+//! vectors are those of f(X). Wasserstein's is flat along each geodesic, in
 //! roots: with A = R R^T, B = L L^T and the rotation Q nearest to L^T R, the root L Q of B is the one nearest
 //! to R, distance(A, B) = |L Q - R|. Nothing is subtracted there that might cancel.
 //!
@@ -25,8 +25,7 @@
 //! wasserstein  (X M)^1/2 + (M X)^1/2 - 2 M
 //! ```
 //!
-//! of which only the first two begin at zero with the length of the distance for M = 1 and only the first
-//! for any M. References: Moakher (2005); Arsigny et al., SIAM J. Matrix Anal. Appl. 29 (2007); Lin, SIAM J.
+//! Only under `riemann` and `euclid` is such a vector as long as the distance to M. References: Moakher (2005); Arsigny et al., SIAM J. Matrix Anal. Appl. 29 (2007); Lin, SIAM J.
 //! Matrix Anal. Appl. 40 (2019); Bhatia, Jain, Lim, Expo. Math. 37 (2019); Sra, NIPS (2012).
 
 use super::geodesic::copy_columns;
