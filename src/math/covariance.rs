@@ -11,12 +11,17 @@
 //! cov  r = 0, and n - 1 in place of n
 //! oas  r = min(1, (a + mu^2) / ((n + 1) (a - mu^2 / p)))            a = mean of the squares in S
 //! lwf  r = min(b, d) / d    d = (|S|^2 - p mu^2) / p    b = (mean over samples of |x|^4 - |S|^2) / (n p)
+//! sch  cov, with what is off the diagonal times 1 - r: see [`schaefer`](super::schaefer)
+//! hub, tyl  M-estimators: see [`robust`](super::robust)
 //! ```
 //!
 //! Delay: none. References: scikit-learn `empirical_covariance`, `OAS`, `LedoitWolf` (which carry out
 //! exactly these sums); NumPy `cov`; Chen, Wiesel, Eldar, Hero 2010; Ledoit, Wolf 2004.
 
+use super::robust::{MEstimate, Weighting};
+use super::schaefer;
 use super::shrinkage::Raw;
+use crate::error::{Error, Result};
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 use schemars::JsonSchema;
@@ -35,12 +40,45 @@ pub enum Estimator {
     Lwf,
     /// Sample covariance, divided by one less than the number of samples, as NumPy's `cov`.
     Cov,
+    /// Schaefer-Strimmer: keeps the variances and shrinks the correlations.
+    Sch,
+    /// Huber's M-estimator: samples that lie far out count less. Needs more samples than channels, and
+    /// takes some times as long.
+    Hub,
+    /// Tyler's M-estimator: only the direction of each sample counts, so the power of the window is
+    /// lost. Needs more samples than channels, and takes some times as long.
+    Tyl,
 }
 
 impl Estimator {
+    /// Whether sums of products of the samples are all that it needs, so that those of a sliding window
+    /// can be kept.
+    pub fn needs_products_only(self) -> bool {
+        matches!(self, Self::Scm | Self::Cov | Self::Oas)
+    }
+
     /// Whether it divides by one less than the number of samples.
     pub(super) fn is_unbiased(self) -> bool {
-        matches!(self, Self::Cov)
+        matches!(self, Self::Cov | Self::Sch)
+    }
+
+    /// Checks that windows of `rows` samples x `cols` channels are long enough for it.
+    pub fn check(self, rows: usize, cols: usize) -> Result<()> {
+        let least = match self {
+            Self::Scm | Self::Oas | Self::Lwf => return Ok(()),
+            Self::Cov | Self::Sch => 2,
+            Self::Hub | Self::Tyl => cols + 1,
+        };
+        if rows >= least {
+            return Ok(());
+        }
+        Err(Error::setting(
+            "estimator",
+            format!(
+                "this estimator needs at least {least} samples in a window of {cols} channels, but there \
+                 are {rows}: make the windows longer, or use `oas`, which can do with any"
+            ),
+        ))
     }
 }
 
@@ -59,6 +97,8 @@ pub struct Covariance {
     centred: Vec<f64>,
     /// Sum over the samples of |x|^4, for Ledoit-Wolf.
     fourth: f64,
+    /// What does the work for Huber's and Tyler's.
+    robust: Option<Box<MEstimate>>,
 }
 
 impl Covariance {
@@ -66,14 +106,20 @@ impl Covariance {
     pub fn new(estimator: Estimator, rows: usize, cols: usize) -> Self {
         let part = (PART_BYTES / 8 / cols.max(1)).clamp(1, rows.max(1));
         let (mean, centred) = (vec![0.0; cols], vec![0.0; part * cols]);
-        Self { estimator, rows, cols, mean, centred, fourth: 0.0 }
+        let robust = match estimator {
+            Estimator::Hub => Some(Weighting::Huber),
+            Estimator::Tyl => Some(Weighting::Tyler),
+            _ => None,
+        };
+        let robust = robust.map(|weighting| Box::new(MEstimate::new(weighting, rows, cols)));
+        Self { estimator, rows, cols, mean, centred, fourth: 0.0, robust }
     }
 
     /// Puts the covariance of `window` (rows x cols, row by row) into `out` (cols x cols).
     ///
     /// Takes no memory, but for the product's own scratch at the first call on a thread. What is
-    /// not finite in the window makes what comes out not finite. Both slices must have the length
-    /// that the shape says.
+    /// not finite in the window makes what comes out not finite, and so do channels that depend on each
+    /// other where an M-estimator is asked for. Both slices must have the length that the shape says.
     pub fn estimate(&mut self, window: &[f64], out: &mut [f64]) {
         let (n, p) = (self.rows, self.cols);
         debug_assert_eq!((window.len(), out.len()), (n * p, p * p));
@@ -81,6 +127,24 @@ impl Covariance {
             return;
         }
         self.find_mean(window);
+        if let Some(robust) = &mut self.robust {
+            if robust.estimate(window, &self.mean, out).is_err() {
+                out.fill(f64::NAN);
+            }
+            return;
+        }
+        self.sum_products(window, out);
+        if self.estimator == Estimator::Sch {
+            // The part of the window that was centred last has done its duty.
+            let keep = 1.0 - schaefer::share(window, &self.mean, out, &mut self.centred[..p]);
+            let beside = out.iter_mut().enumerate().filter(|(e, _)| e / p != e % p);
+            beside.for_each(|(_, v)| *v *= keep);
+        }
+    }
+
+    /// What comes of the sums of products.
+    fn sum_products(&mut self, window: &[f64], out: &mut [f64]) {
+        let (n, p) = (self.rows, self.cols);
         self.fourth = 0.0;
         let mut accumulate = Accum::Replace;
         for part in window.chunks(self.centred.len()) {

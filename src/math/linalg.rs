@@ -11,6 +11,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{self, ComputeEigenvectors};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 use std::fmt;
 
@@ -79,6 +80,15 @@ impl Symmetric {
         &self.vectors
     }
 
+    /// Multiplies each eigenvector by a function of its eigenvalue. What is found next is as if this
+    /// had not been; what was found last is used up.
+    pub fn scale_vectors(&mut self, f: impl Fn(f64) -> f64) {
+        for (vector, value) in self.vectors.chunks_exact_mut(self.n).zip(&self.values) {
+            let scale = f(*value);
+            vector.iter_mut().for_each(|v| *v *= scale);
+        }
+    }
+
     /// Eigenvalues and eigenvectors of the symmetric matrix `a`.
     pub fn eigen(&mut self, a: &[f64]) -> Result<(), NotSpd> {
         finite(a)?;
@@ -128,6 +138,43 @@ pub fn product(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
     faer::linalg::matmul::matmul(square_mut(out, n), Accum::Replace, a, b, 1.0, Par::Seq);
 }
 
+/// A^T B.
+pub fn product_of_transposed(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
+    let (a, b) = (square(a, n).transpose(), square(b, n));
+    faer::linalg::matmul::matmul(square_mut(out, n), Accum::Replace, a, b, 1.0, Par::Seq);
+}
+
+/// A B^T.
+pub fn product_with_transposed(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
+    let (a, b) = (square(a, n), square(b, n).transpose());
+    faer::linalg::matmul::matmul(square_mut(out, n), Accum::Replace, a, b, 1.0, Par::Seq);
+}
+
+/// A^T.
+pub fn transpose(a: &[f64], out: &mut [f64], n: usize) {
+    for (j, row) in out.chunks_exact_mut(n).enumerate() {
+        row.iter_mut().zip(a[j..].iter().step_by(n)).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// A B^T + B A^T. Symmetric.
+pub fn outer_twice(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
+    for (accumulate, a, b) in [(Accum::Replace, a, b), (Accum::Add, b, a)] {
+        triangular::matmul(
+            square_mut(out, n),
+            BlockStructure::TriangularLower,
+            accumulate,
+            square(a, n),
+            BlockStructure::Rectangular,
+            square(b, n).transpose(),
+            BlockStructure::Rectangular,
+            1.0,
+            Par::Seq,
+        );
+    }
+    mirror(out, n);
+}
+
 /// A B^T, known to be symmetric: one half is computed, the other copied.
 pub fn outer(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
     triangular::matmul(
@@ -141,9 +188,14 @@ pub fn outer(a: &[f64], b: &[f64], out: &mut [f64], n: usize) {
         1.0,
         Par::Seq,
     );
+    mirror(out, n);
+}
+
+/// Copies the part below the diagonal, column by column, to the part above.
+fn mirror(a: &mut [f64], n: usize) {
     for j in 0..n {
         for i in j + 1..n {
-            out[i * n + j] = out[j * n + i];
+            a[i * n + j] = a[j * n + i];
         }
     }
 }
@@ -158,6 +210,74 @@ pub fn invert_lower(l: &Padded) -> Padded {
         Par::Seq,
     );
     inverse
+}
+
+/// L^-1 X in place of X, n rows x any number of columns, column by column.
+pub fn solve_lower(l: &Padded, x: &mut [f64]) {
+    let columns = x.len() / l.n();
+    solve_lower_triangular_in_place(
+        view(l),
+        MatMut::from_column_major_slice_mut(x, l.n(), columns),
+        Par::Seq,
+    );
+}
+
+/// L^-1 A L^-T for a symmetric `a` and a lower triangular `l`, column by column. `half` is room for as
+/// many numbers.
+pub fn whiten(l: &[f64], a: &[f64], half: &mut [f64], out: &mut [f64], n: usize) {
+    half.copy_from_slice(a);
+    solve_lower_triangular_in_place(square(l, n), square_mut(half, n), Par::Seq);
+    transpose(half, out, n);
+    solve_lower_triangular_in_place(square(l, n), square_mut(out, n), Par::Seq);
+}
+
+/// The mean of x x^T over the columns x of n numbers. Symmetric.
+pub fn scatter(x: &[f64], n: usize, out: &mut [f64]) {
+    let count = x.len() / n;
+    let x = MatRef::from_column_major_slice(x, n, count);
+    triangular::matmul(
+        square_mut(out, n),
+        BlockStructure::TriangularLower,
+        Accum::Replace,
+        x,
+        BlockStructure::Rectangular,
+        x.transpose(),
+        BlockStructure::Rectangular,
+        1.0 / count as f64,
+        Par::Seq,
+    );
+    mirror(out, n);
+}
+
+/// W A W^T for a symmetric `a` of n x n and `w` of any number of rows x n, row by row. `half` is room
+/// for as many numbers as `w` has. Symmetric.
+pub fn congruence(w: &[f64], a: &[f64], n: usize, half: &mut [f64], out: &mut [f64]) {
+    let rows = w.len() / n;
+    let w = MatRef::from_row_major_slice(w, rows, n);
+    let product = MatMut::from_column_major_slice_mut(&mut *half, rows, n);
+    faer::linalg::matmul::matmul(product, Accum::Replace, w, square(a, n), 1.0, Par::Seq);
+    triangular::matmul(
+        square_mut(out, rows),
+        BlockStructure::TriangularLower,
+        Accum::Replace,
+        MatRef::from_column_major_slice(half, rows, n),
+        BlockStructure::Rectangular,
+        w.transpose(),
+        BlockStructure::Rectangular,
+        1.0,
+        Par::Seq,
+    );
+    mirror(out, rows);
+}
+
+/// The Frobenius norm.
+pub fn norm(a: &[f64]) -> f64 {
+    a.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// The Frobenius norm of the difference.
+pub fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
 }
 
 /// The orthogonal factor U V^T of `a` = U S V^T, the rotation nearest to it, column by column.
@@ -181,11 +301,11 @@ fn view(a: &Padded) -> MatRef<'_, f64> {
     MatRef::from_column_major_slice_with_stride(a.data(), a.n(), a.n(), a.stride())
 }
 
-fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {
+pub(super) fn square(a: &[f64], n: usize) -> MatRef<'_, f64> {
     MatRef::from_column_major_slice(a, n, n)
 }
 
-fn square_mut(a: &mut [f64], n: usize) -> MatMut<'_, f64> {
+pub(super) fn square_mut(a: &mut [f64], n: usize) -> MatMut<'_, f64> {
     MatMut::from_column_major_slice_mut(a, n, n)
 }
 

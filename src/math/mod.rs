@@ -1,9 +1,11 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
 pub mod augmented;
+pub mod chi_squared;
 pub mod contour;
 pub mod covariance;
 pub mod csp;
+pub mod decompose;
 pub mod elastic;
 pub mod embedding;
 pub mod fgda;
@@ -17,7 +19,10 @@ pub mod logistic;
 pub mod montage;
 pub mod padded;
 pub mod platt;
+pub mod robust;
+pub mod schaefer;
 mod shrinkage;
+pub mod siegel;
 pub mod simd;
 pub mod simulator;
 pub mod sliding;
@@ -27,6 +32,7 @@ pub mod spd;
 pub mod svm;
 #[cfg(test)]
 mod testing;
+pub mod toeplitz;
 pub mod topomap;
 pub mod triangular;
 pub mod tridiagonal;

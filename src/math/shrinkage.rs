@@ -41,7 +41,9 @@ impl Raw<'_> {
     fn share(&self, p: f64, mu: f64, squares: f64) -> f64 {
         let n = self.n as f64;
         match self.estimator {
-            Estimator::Scm | Estimator::Cov => 0.0,
+            Estimator::Scm | Estimator::Cov | Estimator::Sch => 0.0,
+            // These are not made of sums of products.
+            Estimator::Hub | Estimator::Tyl => 0.0,
             Estimator::Oas => {
                 let a = squares / (p * p);
                 let below = (n + 1.0) * (a - mu * mu / p);

@@ -115,4 +115,5 @@ def main():
     save_file(arrays, Path(__file__).with_name("spd.safetensors"))
 
 
-main()
+if __name__ == "__main__":
+    main()

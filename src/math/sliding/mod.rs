@@ -114,7 +114,8 @@ pub struct Sliding {
 }
 
 impl Sliding {
-    /// For windows of a shape that pays. Ledoit-Wolf is not to be had: it needs more than products.
+    /// For windows of a shape that pays, and an estimator that needs products only
+    /// ([`Estimator::needs_products_only`]).
     pub fn new(estimator: Estimator, shape: Shape) -> Self {
         let Shape { rows, cols, step, order, .. } = shape;
         let sum = Moments::new(cols, order);

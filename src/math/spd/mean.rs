@@ -1,4 +1,4 @@
-//! The affine-invariant mean.
+//! The affine-invariant mean, and others that are searched for in the same way.
 
 use super::{NotSpd, Spd, Whitener, linalg, triangular};
 use crate::error::{Error, Result};
@@ -26,6 +26,34 @@ pub struct Mean {
     pub gradient: f64,
 }
 
+/// Which mean it is: what the gradient is the mean of, at the whitened matrices Y.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Slope {
+    /// log Y: affine-invariant.
+    Riemann,
+    /// 2 (Y - 1) (Y + 1)^-1 = 2 tanh(log(Y) / 2): log-det. It is flat far away, where the logarithm is not, so
+    /// that steps may be many times as long as it, but not longer than 4; and more of them are needed.
+    LogDet,
+}
+
+impl Slope {
+    /// The most steps.
+    fn max_steps(self) -> usize {
+        match self {
+            Self::Riemann => MAX_STEPS,
+            Self::LogDet => 4 * MAX_STEPS,
+        }
+    }
+
+    /// A step of `nu` times a gradient of this `norm`, within bounds.
+    fn limit(self, nu: f64, norm: f64) -> f64 {
+        match self {
+            Self::Riemann => nu.clamp(STEPS.0, STEPS.1),
+            Self::LogDet => nu.clamp(STEPS.0, 100.0 * STEPS.1).min(4.0 / norm),
+        }
+    }
+}
+
 impl Spd {
     /// The mean of `matrices`, weighted if `weights` (positive, any scale) are given. Allocates.
     ///
@@ -35,6 +63,16 @@ impl Spd {
     /// as they are: nu is the step of Barzilai and Borwein (IMA J. Numer. Anal. 8, 1988; for this mean:
     /// Iannazzo and Porcelli, IMA J. Numer. Anal. 38, 2018).
     pub fn mean(&mut self, matrices: &[&[f64]], weights: Option<&[f64]>) -> Result<Mean> {
+        self.descend(matrices, weights, Slope::Riemann)
+    }
+
+    /// The mean that `slope` leads to.
+    pub(super) fn descend(
+        &mut self,
+        matrices: &[&[f64]],
+        weights: Option<&[f64]>,
+        slope: Slope,
+    ) -> Result<Mean> {
         let weights = normalised(weights, matrices.len())?;
         let mut factors = self.factors(matrices)?;
         let broken = |e: NotSpd| Error::run(format!("the mean of the matrices {e}"));
@@ -42,10 +80,12 @@ impl Spd {
         let mut before: Option<(Vec<f64>, f64)> = None;
         let (mut least, mut since) = (f64::INFINITY, 0);
         let (mut norm, mut converged) = (f64::INFINITY, false);
-        for _ in 0..MAX_STEPS {
-            let gradient = self.gradient(&mut factors, &weights, &at.whitener).map_err(broken)?;
+        for _ in 0..slope.max_steps() {
+            let gradient = self.gradient(slope, &mut factors, &weights, &at.whitener);
+            let gradient = gradient.map_err(broken)?;
             norm = inner(&gradient, &gradient).sqrt();
             let nu = before.as_ref().map_or(1.0, |(j, nu)| step(j, *nu, &gradient));
+            let nu = slope.limit(nu, norm);
             at.step(self, &gradient, nu).map_err(broken)?;
             converged = norm <= TOLERANCE;
             since = if norm < least { 0 } else { since + 1 };
@@ -77,9 +117,10 @@ impl Spd {
         matrices.iter().enumerate().map(factor).collect()
     }
 
-    /// sum_i w_i log(W X_i W^T), all of its numbers.
+    /// sum_i w_i log(W X_i W^T), or what takes the place of log, all of its numbers.
     fn gradient(
         &mut self,
+        slope: Slope,
         factors: &mut [Padded],
         weights: &[f64],
         whitener: &Whitener,
@@ -87,7 +128,12 @@ impl Spd {
         let mut sum = Padded::new(self.n());
         for (factor, w) in factors.iter_mut().zip(weights) {
             std::mem::swap(&mut self.factor, factor);
-            self.whitened_log(whitener)?;
+            match slope {
+                Slope::Riemann => self.whitened_log(whitener)?,
+                Slope::LogDet => {
+                    self.function_by_eigenvectors(whitener, |v| 2.0 * (v - 1.0) / (v + 1.0))?
+                }
+            }
             std::mem::swap(&mut self.factor, factor);
             for (to, from) in sum.data_mut().iter_mut().zip(self.log.data()) {
                 *to += w * from;
@@ -142,12 +188,12 @@ impl Place {
     }
 }
 
-/// The length of the next step, from what the last one, of `nu` times `before`, did to the gradient.
+/// The length of the next step, from what the last one, of `nu` times `before`, did to the gradient; to be
+/// kept within bounds.
 fn step(before: &[f64], nu: f64, gradient: &[f64]) -> f64 {
     let before_before = inner(before, before);
     let curvature = before_before - inner(before, gradient);
-    let (least, most) = STEPS;
-    if curvature > 0.0 { (nu * before_before / curvature).clamp(least, most) } else { most }
+    if curvature > 0.0 { nu * before_before / curvature } else { f64::INFINITY }
 }
 
 fn inner(a: &[f64], b: &[f64]) -> f64 {
@@ -155,7 +201,7 @@ fn inner(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Weights that sum to one; equal ones if none are given.
-fn normalised(weights: Option<&[f64]>, count: usize) -> Result<Vec<f64>> {
+pub(super) fn normalised(weights: Option<&[f64]>, count: usize) -> Result<Vec<f64>> {
     if count == 0 {
         return Err(Error::missing("there is no matrix to take the mean of"));
     }

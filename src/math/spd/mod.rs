@@ -12,16 +12,21 @@
 //! T ([`super::householder`]), whose logarithm is found without eigenvalues
 //! ([`super::tridiagonal::Logarithm`]) and taken back. Distances are the Frobenius norm of log T and need
 //! no way back. Only matrices of a condition beyond the table of that logarithm, 3e11, are decomposed
-//! into eigenvalues.
+//! into eigenvalues. Other metrics are in [`metric`].
 //!
 //! References: Moakher, SIAM J. Matrix Anal. Appl. 26 (2005); Barachant et al., IEEE Trans. Biomed.
 //! Eng. 59 (2012).
 
+mod geodesic;
 mod linear;
 mod mean;
+mod means;
+pub mod metric;
+mod tangent;
 #[cfg(test)]
 mod tests;
 
+use self::geodesic::copy_columns;
 use super::householder::Reflections;
 pub use super::linalg::NotSpd;
 use super::linalg::{self, Symmetric};
@@ -31,7 +36,9 @@ use super::triangular::{self, Shape};
 use super::tridiagonal::{self, Logarithm};
 pub use linear::{LinearForms, symmetric};
 pub use mean::Mean;
+pub use metric::{Geometry, Metric, Reference};
 use std::f64::consts::SQRT_2;
+pub use tangent::Tangent;
 
 /// A matrix whose numbers are all below this is taken for zero: their squares might underflow.
 const SMALLEST: f64 = 1e-130;
@@ -149,15 +156,25 @@ impl Spd {
         references: &[Whitener],
         out: &mut [f64],
     ) -> Result<(), NotSpd> {
-        triangular::cholesky(self.cpu, c, &mut self.factor)?;
+        self.factorise(c)?;
         for (reference, d) in references.iter().zip(out) {
-            self.whiten(reference)?;
-            *d = match self.log_by_reflections() {
-                true => self.cpu.run(Norm(&self.log)),
-                false => self.norm_by_eigenvalues()?,
-            };
+            *d = self.distance_to(reference)?;
         }
         Ok(())
+    }
+
+    /// Puts the Cholesky factor of `c` into `self.factor`.
+    fn factorise(&mut self, c: &[f64]) -> Result<(), NotSpd> {
+        triangular::cholesky(self.cpu, c, &mut self.factor)
+    }
+
+    /// The distance of the matrix given by `self.factor` to a reference.
+    fn distance_to(&mut self, reference: &Whitener) -> Result<f64, NotSpd> {
+        self.whiten(reference)?;
+        match self.log_by_reflections() {
+            true => Ok(self.cpu.run(Norm(&self.log))),
+            false => self.norm_by_eigenvalues(),
+        }
     }
 
     /// The distance between `a` and `b`. For many distances to one matrix prefer
@@ -220,19 +237,31 @@ impl Spd {
 
     /// Does the work of [`Self::whitened_log`] in the usual way.
     fn log_by_eigenvectors(&mut self, w: &Whitener) -> Result<(), NotSpd> {
+        self.function_by_eigenvectors(w, f64::ln)
+    }
+
+    /// Puts f(W C W^T) into `self.log`, for C given by `self.factor`.
+    fn function_by_eigenvectors(
+        &mut self,
+        w: &Whitener,
+        f: impl Fn(f64) -> f64,
+    ) -> Result<(), NotSpd> {
         self.whiten(w)?;
-        let n = self.n();
-        for (to, from) in self.plain.chunks_exact_mut(n).zip(self.reflections.matrix().columns()) {
-            to.copy_from_slice(&from[..n]);
-        }
+        copy_columns(self.work.n(), self.reflections.matrix(), &mut self.plain);
         positive_eigen(&mut self.work, &self.plain)?;
-        self.work.rebuild(f64::ln, &mut self.plain);
+        self.work.rebuild(f, &mut self.plain);
         self.log.fill_from(&self.plain);
         Ok(())
     }
 
     /// The Frobenius norm of log T by its eigenvalues.
     fn norm_by_eigenvalues(&mut self) -> Result<f64, NotSpd> {
+        let values = self.whitened_values()?;
+        Ok(values.iter().map(|v| v.ln().powi(2)).sum::<f64>().sqrt())
+    }
+
+    /// The eigenvalues of T, all positive, ascending.
+    fn whitened_values(&mut self) -> Result<&[f64], NotSpd> {
         let n = self.n();
         let (diagonal, beside) = self.reflections.tridiagonal();
         let (values, squares) = self.plain[..2 * n - 1].split_at_mut(n);
@@ -242,7 +271,7 @@ impl Spd {
             return Err(NotSpd::NotFinite);
         }
         positive(values)?;
-        Ok(values.iter().map(|v| v.ln().powi(2)).sum::<f64>().sqrt())
+        Ok(values)
     }
 }
 
@@ -265,7 +294,7 @@ impl Work for Norm<'_> {
 }
 
 /// Finds eigenvalues and eigenvectors of `a`, all eigenvalues positive beyond rounding.
-fn positive_eigen(work: &mut Symmetric, a: &[f64]) -> Result<(), NotSpd> {
+pub(super) fn positive_eigen(work: &mut Symmetric, a: &[f64]) -> Result<(), NotSpd> {
     plausible_matrix(work.n(), a)?;
     work.eigen(a)?;
     positive(work.values())

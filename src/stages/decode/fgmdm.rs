@@ -12,7 +12,7 @@ use super::{Decoder, DecoderStage, check_labels, nearness};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::fgda::directions;
-use crate::math::spd::{LinearForms, NotSpd, Spd, Whitener, symmetric, tangent_len};
+use crate::math::spd::{LinearForms, Metric, NotSpd, Spd, Whitener, symmetric, tangent_len};
 use crate::stages::manifold::{check_size, converged_mean, mean_of, not_fitted};
 use crate::stages::{Examples, Fault, Fitted, Part, Stage, Tensor};
 use schemars::JsonSchema;
@@ -145,7 +145,7 @@ impl Fitted for FgMdm {
     fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
         check_labels(examples)?;
         let Examples { frames, labels: y, classes, .. } = *examples;
-        let reference = mean_of(&frames.iter().collect::<Vec<_>>())?;
+        let reference = mean_of(Metric::Riemann, examples, |_| true)?;
         let n = frames[0].rows;
         let broken = |e: NotSpd| Error::mismatch(format!("a training matrix {e}"));
 

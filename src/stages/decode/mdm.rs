@@ -1,14 +1,15 @@
 //! Matrix to scores: minimum distance to the class means.
 //!
 //! In: a symmetric positive definite matrix C, n x n. Out: one probability per class k,
-//! softmax_k(-distance(C, M_k)^2), M_k the affine-invariant mean of the training matrices of class k
-//! and distance the affine-invariant one ([`crate::math::spd`]). No delay.
+//! softmax_k(-distance(C, M_k)^2), M_k the mean of the training matrices of class k, weighted where they
+//! have weights; mean and distance are affine-invariant ([`crate::math::spd`]) or those of another
+//! metric ([`crate::math::spd::Metric`]). No delay.
 //! Reference: Barachant et al., IEEE Trans. Biomed. Eng. 59 (2012).
 
 use super::{Decoder, DecoderStage, check_labels, nearness};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
-use crate::math::spd::{Spd, Whitener};
+use crate::math::spd::{Geometry, Metric, Reference};
 use crate::stages::manifold::{check_size, mean_of, not_fitted};
 use crate::stages::{Examples, Fault, Fitted, Part, Stage, Tensor};
 use schemars::JsonSchema;
@@ -20,6 +21,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// The metric of means and distances. Only with `riemann`, `logeuclid` and `logdet` do the
+    /// probabilities not depend on the unit of the signals.
+    #[serde(default)]
+    pub metric: Metric,
     /// When set, what lies farther from every class than this is answered by one more class, `none`:
     /// standard deviations of the logarithm of the distance of the class's examples to its centre. 2
     /// or 3 is usual.
@@ -27,22 +32,24 @@ pub struct Settings {
 }
 
 impl crate::kind::Settings<dyn Stage> for Settings {
-    const EXAMPLE: &'static str = "";
+    const EXAMPLE: &'static str = "metric = \"riemann\"\n";
 
     fn build(self) -> Result<Box<dyn Stage>> {
-        Ok(Box::new(DecoderStage::new(Mdm::default()).rejecting(self.reject)?))
+        let mdm = Mdm { metric: self.metric, ..Mdm::default() };
+        Ok(Box::new(DecoderStage::new(mdm).rejecting(self.reject)?))
     }
 }
 
 #[derive(Default)]
 struct Mdm {
+    metric: Metric,
     classes: Vec<String>,
     /// One mean after the other; empty until something was learned.
     means: Vec<f64>,
     n: usize,
-    spd: Option<Spd>,
+    geometry: Option<Geometry>,
     /// The means as the distances need them.
-    whiteners: Vec<Whitener>,
+    references: Vec<Reference>,
 }
 
 impl Decoder for Mdm {
@@ -56,14 +63,14 @@ impl Decoder for Mdm {
         }
         let n = self.n;
         check_size(input, n)?;
-        let mut spd = Spd::new(n);
+        let mut geometry = Geometry::new(self.metric, n);
         let means = self.means.chunks_exact(n * n).zip(&self.classes);
-        let whitener = |(mean, class): (&[f64], &String)| {
+        let reference = |(mean, class): (&[f64], &String)| {
             let failed = |e| Error::mismatch(format!("the mean of class `{class}` {e}"));
-            spd.lower_whitener(mean).map_err(failed)
+            geometry.reference(mean).map_err(failed)
         };
-        self.whiteners = means.map(whitener).collect::<Result<_>>()?;
-        self.spd = Some(spd);
+        self.references = means.map(reference).collect::<Result<_>>()?;
+        self.geometry = Some(geometry);
         Ok(())
     }
 
@@ -89,8 +96,8 @@ impl Decoder for Mdm {
 impl Mdm {
     /// The distances to the means.
     fn measure(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault> {
-        let spd = self.spd.as_mut().ok_or(Fault("nothing has been learned yet"))?;
-        Ok(spd.distances(&x.data, &self.whiteners, out)?)
+        let geometry = self.geometry.as_mut().ok_or(Fault("nothing has been learned yet"))?;
+        Ok(geometry.distances(&x.data, &self.references, out)?)
     }
 }
 
@@ -100,9 +107,8 @@ impl Fitted for Mdm {
         let Examples { frames: x, labels: y, classes, .. } = *examples;
         let mut means = Vec::new();
         for (k, class) in classes.iter().enumerate() {
-            let examples: Vec<&Frame> =
-                x.iter().zip(y).filter(|(_, y)| **y == k).map(|(x, _)| x).collect();
-            means.extend(mean_of(&examples).map_err(|e| e.at(format!("class `{class}`")))?);
+            let mean = mean_of(self.metric, examples, |i| y[i] == k);
+            means.extend(mean.map_err(|e| e.at(format!("class `{class}`")))?);
         }
         self.n = x[0].rows;
         if means.len() != classes.len() * self.n * self.n {

@@ -10,6 +10,7 @@ use crate::kind::{Kind, kind};
 use crate::math::logistic::softmax;
 use reject::Reject;
 
+pub mod bt_mdm;
 pub mod fgmdm;
 pub mod lda;
 mod linear;
@@ -21,6 +22,7 @@ pub mod vote;
 
 /// The list of this family.
 pub const KINDS: &[Kind<dyn Stage>] = &[
+    kind::<_, bt_mdm::Settings>("bt_mdm"),
     kind::<_, logistic::Settings>("logistic"),
     kind::<_, lda::Settings>("lda"),
     kind::<_, svm::Settings>("svm"),

@@ -6,6 +6,7 @@ use crate::kind::{Kind, kind};
 pub mod augmented;
 pub mod band_power;
 pub mod covariance;
+mod forgetting;
 
 /// The list of this family.
 pub const KINDS: &[Kind<dyn Stage>] = &[

@@ -1,17 +1,22 @@
 //! Manifold stages: a matrix to a matrix or a vector.
 
-use super::{Fault, Stage};
+use super::{Examples, Fault, Stage};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Spec};
 use crate::kind::{Kind, kind};
-use crate::math::spd::{NotSpd, Spd};
+use crate::math::spd::{Geometry, Mean, Metric, NotSpd, Spd};
 
+pub mod bt_tangent;
 pub mod csp;
 pub mod tangent;
+pub(super) mod toeplitz;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] =
-    &[kind::<_, tangent::Settings>("tangent"), kind::<_, csp::Settings>("csp")];
+pub const KINDS: &[Kind<dyn Stage>] = &[
+    kind::<_, bt_tangent::Settings>("bt_tangent"),
+    kind::<_, tangent::Settings>("tangent"),
+    kind::<_, csp::Settings>("csp"),
+];
 
 impl From<NotSpd> for Fault {
     fn from(error: NotSpd) -> Self {
@@ -25,27 +30,52 @@ impl From<NotSpd> for Fault {
     }
 }
 
-/// The affine-invariant mean of training matrices.
-pub(super) fn mean_of(matrices: &[&Frame]) -> Result<Vec<f64>> {
-    let n = matrices.first().map_or(0, |x| x.rows);
-    let data: Vec<&[f64]> = matrices.iter().map(|x| x.data.as_slice()).collect();
-    if n == 0 || matrices.iter().any(|x| (x.rows, x.cols) != (n, n)) {
-        return Err(Error::mismatch("expected one or more square matrices of one size"));
-    }
-    converged_mean(&mut Spd::new(n), &data)
+/// The mean, under `metric`, of those of the examples that are `wanted` and count for something.
+pub(super) fn mean_of(
+    metric: Metric,
+    examples: &Examples<'_>,
+    wanted: impl Fn(usize) -> bool,
+) -> Result<Vec<f64>> {
+    let (frames, weights) = chosen(examples, wanted)?;
+    let data: Vec<&[f64]> = frames.iter().map(|x| x.data.as_slice()).collect();
+    let mean = Geometry::new(metric, frames[0].rows).mean(&data, weights.as_deref())?;
+    Ok(checked(mean, frames.len()))
 }
 
-/// The affine-invariant mean of matrices of the size of `spd`, with a warning where it is not exact.
+/// The affine-invariant mean of matrices of the size of `spd`.
 pub(super) fn converged_mean(spd: &mut Spd, matrices: &[&[f64]]) -> Result<Vec<f64>> {
-    let mean = spd.mean(matrices, None)?;
+    Ok(checked(spd.mean(matrices, None)?, matrices.len()))
+}
+
+/// The matrix of a mean of `count`, with a warning where it is not exact.
+fn checked(mean: Mean, count: usize) -> Vec<f64> {
     if !mean.converged {
-        tracing::warn!(
-            gradient = mean.gradient,
-            "the mean of {} matrices has not fully converged",
-            matrices.len()
-        );
+        let gradient = mean.gradient;
+        tracing::warn!(gradient, "the mean of {count} matrices has not fully converged");
     }
-    Ok(mean.matrix)
+    mean.matrix
+}
+
+/// The examples that are `wanted` and count for something, one or more square matrices of one size, and
+/// their weights if they differ.
+pub(super) fn chosen<'a>(
+    examples: &Examples<'a>,
+    wanted: impl Fn(usize) -> bool,
+) -> Result<(Vec<&'a Frame>, Option<Vec<f64>>)> {
+    let Examples { frames, weights, .. } = *examples;
+    if !weights.is_empty() && weights.len() != frames.len() {
+        let text = format!("{} examples come with {} weights", frames.len(), weights.len());
+        return Err(Error::mismatch(text));
+    }
+    let counts = |i: &usize| wanted(*i) && weights.get(*i) != Some(&0.0);
+    let places: Vec<usize> = (0..frames.len()).filter(counts).collect();
+    let frames: Vec<&Frame> = places.iter().map(|i| &frames[*i]).collect();
+    let n = frames.first().map_or(0, |x| x.rows);
+    if n == 0 || frames.iter().any(|x| (x.rows, x.cols) != (n, n)) {
+        return Err(Error::mismatch("expected one or more square matrices of one size"));
+    }
+    let weights = places.iter().map(|i| weights.get(*i).copied()).collect();
+    Ok((frames, weights))
 }
 
 /// Checks that what comes in is of the size that was learned, `n` x `n`.
