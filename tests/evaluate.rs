@@ -195,3 +195,69 @@ fn nothing_leaks() {
     let bound = 0.5 + 3.0 * (0.25 / n as f64).sqrt();
     assert!(shuffled < bound, "accuracy {shuffled} with labels that mean nothing");
 }
+
+/// The pipelines under `[[compare]]` that Python has too.
+const COMPARED: [&str; 5] = ["MDM", "FgMDM", "TS+LR", "TS+SVM", "CSP+LDA"];
+
+/// Every classifier decides as many epochs rightly as its counterpart in pyRiemann and scikit-learn
+/// (`tests/golden/pipelines.py`), fold by fold, within and across recordings, on every subject.
+#[test]
+fn every_pipeline_is_right_as_often_as_its_reference() {
+    let Some(folder) = support::recordings() else {
+        println!("no recordings beside the checkout: nothing to compare");
+        return;
+    };
+    let golden = std::fs::read(support::root().join("tests/golden/pipelines.json")).unwrap();
+    let golden: Vec<Value> = serde_json::from_slice(&golden).unwrap();
+    let eeg = folder.join("physionet-eegmmidb");
+    let sessions = tempfile::tempdir().unwrap();
+    let script = support::root().join("docs/interop/graz_epochs.py");
+    let made = Command::new(std::env::var("SALTATORY_PYTHON").unwrap_or("python3".into()))
+        .args([&script, &folder.join("bci-competition-iv-2b"), sessions.path()])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for name in ["S001", "S002", "S003", "S007", "S012", "eeg1", "B04", "B08"] {
+        let (config, recordings, sets): (_, Vec<std::path::PathBuf>, &[&str]) = match name {
+            "eeg1" => {
+                let runs = [1, 2, 3].map(|i| folder.join(format!("bci2000-samples/eeg1_{i}.dat")));
+                let classes = "fit.classes={one = \"TargetCode 1\", two = \"TargetCode 2\"}";
+                ("motor_imagery_acm", runs.to_vec(), &["--set", classes])
+            }
+            "B04" => ("motor_imagery_epochs", graz(sessions.path(), &["B0403T", "B0404E", "B0405E"]), &[]),
+            "B08" => ("motor_imagery_epochs", graz(sessions.path(), &["B0803T", "B0804E"]), &[]),
+            subject => {
+                let runs = RUNS.map(|run| eeg.join(format!("{subject}{run}.edf")));
+                ("motor_imagery_acm", runs.to_vec(), &[])
+            }
+        };
+        for protocol in ["within", "cross"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_saltatory"))
+                .args(["evaluate", &format!("configs/{config}.toml"), "--json"])
+                .args(["--only", &COMPARED.join(","), "--protocol", protocol])
+                .args(sets)
+                .args(&recordings)
+                .current_dir(support::root())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            for pipeline in COMPARED {
+                let results = report["results"].as_array().unwrap().iter();
+                let own = results.filter(|r| r["pipeline"] == pipeline);
+                let got: Vec<_> = own.flat_map(|r| folds(&r["folds"])).collect();
+                let want = golden.iter().find(|g| g["data"] == name && g["pipeline"] == pipeline);
+                assert_eq!(got, folds(&want.unwrap()[protocol]), "{name} {pipeline} {protocol}");
+            }
+        }
+    }
+}
+
+/// Files of epochs of these sessions.
+fn graz(folder: &std::path::Path, sessions: &[&str]) -> Vec<std::path::PathBuf> {
+    let file = |session: &&str| {
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.into_iter().find(|p| p.to_string_lossy().contains(*session)).unwrap()
+    };
+    sessions.iter().map(file).collect()
+}

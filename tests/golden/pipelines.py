@@ -3,7 +3,7 @@ configs/motor_imagery_epochs.toml: pyRiemann and scikit-learn on the same epochs
 
 Usage: pipelines.py FOLDER_OF_SHARED_DATA > pipelines.json
 Prints for each data set, pipeline and protocol how many epochs were decided rightly, fold by fold.
-physionet: as evaluate.py, 16 channels. bci2000: the samples eeg1_*, TargetCode 1 against 2, the same channels.
+physionet: as evaluate.py, 9 channels. bci2000: the samples eeg1_*, TargetCode 1 against 2, the same channels.
 graz: epochs as they are in the file, sessions for recordings.
 """
 import json, os, re, sys
@@ -23,7 +23,7 @@ import mne
 from evaluate import LENGTH_S, RUNS, START_S, SUBJECTS, right
 import evaluate
 
-CHANNELS = "FC3 FC1 FCz FC2 FC4 C5 C3 C1 Cz C2 C4 C6 CP3 CP1 CP2 CP4".split()
+CHANNELS = "FC3 FCz FC4 C3 Cz C4 CP3 CPz CP4".split()
 SESSIONS = {"B04": ["B0403T", "B0404E", "B0405E"], "B08": ["B0803T", "B0804E"]}
 
 
@@ -40,10 +40,10 @@ def pipelines():
     }
 
 
-def physionet(folder, subject):
+def physionet(folder, subject, channels=CHANNELS):
     names = mne.io.read_raw_edf(os.path.join(folder, f"{subject}R04.edf"), verbose="error").ch_names
     plain = [name.rstrip(".").lower() for name in names]
-    picks = [plain.index(name.lower()) for name in CHANNELS]
+    picks = [plain.index(name.lower()) for name in channels]
     parts = [evaluate.epochs(os.path.join(folder, f"{subject}R{run:02}.edf")) for run in RUNS]
     return [(x[:, picks], y) for x, y in parts]
 

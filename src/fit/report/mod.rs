@@ -17,7 +17,7 @@ mod settings;
 mod svg;
 
 pub use data::*;
-pub use plain::{page, table, tuned};
+pub use plain::{table, tuned};
 
 /// The report as a self-contained page. What is missing in it is left out.
 pub fn render(report: &Report) -> String {
