@@ -187,7 +187,7 @@ fn a_file_is_known_by_its_first_bytes() {
     std::fs::write(&path, &whole).unwrap();
     assert!(are_in(&path) && !are_in(folder.path()));
     assert_eq!(crate::formats::read(&path).unwrap().streams[1].name, "trials cues");
-    std::fs::write(&path, file(ABOUT, &[0], Dtype::F64)[8..].to_vec()).unwrap();
+    std::fs::write(&path, &file(ABOUT, &[0], Dtype::F64)[8..]).unwrap();
     assert!(!are_in(&path));
 }
 
