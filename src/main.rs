@@ -67,7 +67,7 @@ enum Command {
     },
     /// Publish a recording as LSL streams, as the device did once
     Play {
-        /// An EDF, BDF, XDF or BrainVision file, or synthetic:SEED
+        /// An EDF, BDF, XDF, BrainVision or BCI2000 file, trials, or synthetic:SEED
         recording: String,
         /// Multiples of real time, or max
         #[arg(long, default_value = "1")]

@@ -224,7 +224,11 @@ fn every_pipeline_is_right_as_often_as_its_reference() {
                 let classes = "fit.classes={one = \"TargetCode 1\", two = \"TargetCode 2\"}";
                 ("motor_imagery_acm", runs.to_vec(), &["--set", classes])
             }
-            "B04" => ("motor_imagery_epochs", graz(sessions.path(), &["B0403T", "B0404E", "B0405E"]), &[]),
+            "B04" => (
+                "motor_imagery_epochs",
+                graz(sessions.path(), &["B0403T", "B0404E", "B0405E"]),
+                &[],
+            ),
             "B08" => ("motor_imagery_epochs", graz(sessions.path(), &["B0803T", "B0804E"]), &[]),
             subject => {
                 let runs = RUNS.map(|run| eeg.join(format!("{subject}{run}.edf")));
@@ -260,4 +264,80 @@ fn graz(folder: &std::path::Path, sessions: &[&str]) -> Vec<std::path::PathBuf> 
         files.into_iter().find(|p| p.to_string_lossy().contains(*session)).unwrap()
     };
     sessions.iter().map(file).collect()
+}
+
+/// A file of `trials` trials of 100 samples of 2 channels at 250 Hz, classes in turn, whose first
+/// sample is `start_s` behind the cue.
+fn trials_file(path: &std::path::Path, trials: usize, start_s: f64) {
+    use safetensors::tensor::{Dtype, TensorView};
+    let rows = 100 * trials;
+    let numbers = (0..2 * rows).map(|i| ((i * i) as f64 * 0.37).sin() * (1 + i / 200 % 2) as f64);
+    let data: Vec<u8> = numbers.flat_map(f64::to_le_bytes).collect();
+    let labels: Vec<u8> = (0..trials as i64).flat_map(|i| (i % 2).to_le_bytes()).collect();
+    let about = serde_json::json!({
+        "version": 1, "rate_hz": 250.0, "channels": ["C3", "C4"], "unit": "uV",
+        "classes": ["left", "right"], "start_s": start_s, "source": "generated",
+    });
+    let tensors = [
+        ("data", TensorView::new(Dtype::F64, vec![trials, 100, 2], &data).unwrap()),
+        ("labels", TensorView::new(Dtype::I64, vec![trials], &labels).unwrap()),
+    ];
+    let metadata = [("saltatory_epochs".to_string(), about.to_string())].into();
+    std::fs::write(path, safetensors::serialize(tensors, Some(metadata)).unwrap()).unwrap();
+}
+
+/// An epoch with the `start_s` of the file and the length of its trials is exactly a trial, wherever
+/// the cue lies: before the trial in the pause, at its start, within it, between two samples.
+#[test]
+fn trials_are_cut_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, trials) = (folder.path().join("c.toml"), folder.path().join("t.safetensors"));
+    for start_s in [0.0, 0.5, 0.502, 1.9966, 7.3, -0.004, -0.1, -0.206, -0.396] {
+        let text = format!(
+            r#"
+            [[source]]
+            kind = "lsl"
+            type = "EEG"
+            [[source]]
+            kind = "lsl"
+            id = "markers"
+            type = "Markers"
+            [[stage]]
+            kind = "window"
+            from = "lsl"
+            length_s = 0.4
+            step_s = 0.1
+            [[stage]]
+            kind = "covariance"
+            [[stage]]
+            kind = "mdm"
+            [fit]
+            classes = {{ left = "left", right = "right" }}
+            start_s = {start_s:?}
+        "#
+        );
+        std::fs::write(&config, text).unwrap();
+        trials_file(&trials, 20, start_s);
+        let plan = saltatory::fit::Plan::new(&config, &[]).unwrap();
+        let epochs = plan.epochs(trials.to_str().unwrap()).unwrap();
+        let period = 100 + ((1.0 + f64::abs(start_s)) * 250.0).ceil() as u64;
+        let spans: Vec<_> = epochs.frames.iter().map(|f| (f.span.first, f.span.last)).collect();
+        let want: Vec<_> = (0..20).map(|i| (i * period, i * period + 99)).collect();
+        assert_eq!(spans, want, "start_s = {start_s}");
+        assert_eq!(epochs.labels, (0..20).map(|i| i % 2).collect::<Vec<_>>());
+        assert!(!epochs.warnings.iter().any(|w| w.contains("epoch")), "{:?}", epochs.warnings);
+
+        let output = Command::new(env!("CARGO_BIN_EXE_saltatory"))
+            .args(["evaluate", "--json"])
+            .args([&config, &trials])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        // The classes differ by a factor of two in amplitude.
+        assert_eq!(
+            (&report["results"][0]["n"], &report["results"][0]["correct"]),
+            (&20.into(), &20.into())
+        );
+    }
 }

@@ -104,3 +104,31 @@ fn empty_streams_xdf() {
     assert_eq!(samples(&got, data).values, (0..10).map(f64::from).collect::<Vec<_>>());
     assert_eq!(got.streams[data].channels[0].label, "ch:00");
 }
+
+/// The trials of a session with two targets, and the flashes of a speller (four letters of 15
+/// sequences of 12 flashes, 2 of which are the target's).
+#[test]
+fn bci2000() {
+    for run in 1..=3 {
+        let Some(got) = real(&format!("bci2000-samples/eeg1_{run}.dat")) else { return };
+        let summary = got.describe();
+        let eeg = &summary.streams[0];
+        assert_eq!((eeg.channels.len(), eeg.rate_hz, eeg.units["uV"]), (64, 160.0, 64));
+        assert_eq!((eeg.channels[0].as_str(), eeg.channels[63].as_str()), ("Fc5", "Iz"));
+        close(&[eeg.duration_s], &[123.1], 0.05);
+        let markers = &summary.streams[1].markers;
+        assert_eq!(markers["TargetCode 1"] + markers["TargetCode 2"], 15);
+        assert!(markers.keys().all(|text| !text.starts_with("SourceTime")));
+    }
+    for run in 1..=2 {
+        let got = real(&format!("bci2000-samples/eeg3_{run}.dat")).unwrap();
+        let summary = got.describe();
+        let eeg = &summary.streams[0];
+        assert_eq!((eeg.channels.len(), eeg.rate_hz), (8, 256.0));
+        close(&[eeg.duration_s], &[222.0], 0.05);
+        let markers = &summary.streams[1].markers;
+        assert_eq!(markers["StimulusType 1"], 4 * 15 * 2);
+        let flashes = (1..=12).map(|code| markers[&format!("StimulusCode {code}")]);
+        assert_eq!(flashes.collect::<Vec<_>>(), [60; 12]);
+    }
+}

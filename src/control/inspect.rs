@@ -2,6 +2,7 @@
 
 use super::{print, print_json};
 use crate::error::Result;
+use crate::formats::epochs;
 use crate::model::Model;
 use crate::sources::recording;
 use std::fmt::Write as _;
@@ -9,8 +10,9 @@ use std::path::Path;
 
 /// Prints what `file` holds.
 pub fn inspect(file: &str, json: bool) -> Result<()> {
-    if Path::new(file).extension().is_some_and(|e| e == "safetensors") {
-        return model(Path::new(file), json);
+    let path = Path::new(file);
+    if path.extension().is_some_and(|e| e == "safetensors") && !epochs::are_in(path) {
+        return model(path, json);
     }
     let summary = recording::load(file)?.describe();
     if json {

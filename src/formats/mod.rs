@@ -1,19 +1,22 @@
-//! Reading recordings: EDF, EDF+, BDF, BDF+, XDF and BrainVision files.
+//! Reading recordings: EDF, EDF+, BDF, BDF+, XDF, BrainVision and BCI2000 files, and files of
+//! trials that were cut before.
 //!
 //! In goes a path, out comes a [`Recording`]: its streams, each with channels and either samples
 //! (rows x channels, time-major) or markers, and what was wrong with the file. Numbers stay in the
 //! unit that the file states ([`Channel::unit`], as written there).
 //!
-//! Times of EDF, BDF and BrainVision are seconds from the first sample; times of XDF are seconds on
-//! the synchronised LSL clock. A gap in a recording is never filled: it lies between two
-//! [`Segment`]s.
+//! Times of XDF are seconds on the synchronised LSL clock; all others are seconds from the first
+//! sample (of trials: from the first cue, if that is earlier). A gap in a recording is never filled:
+//! it lies between two [`Segment`]s.
 //!
 //! Files are untrusted. Nothing is allocated on the word of a header beyond what the file's own
 //! size allows, a cut file gives what can be read of it plus a warning that says where it broke,
 //! and only a file of which nothing can be read is an error.
 
+pub mod bci2000;
 pub mod brainvision;
 pub mod edf;
+pub mod epochs;
 pub mod summary;
 pub mod xdf;
 
@@ -24,7 +27,8 @@ use std::path::{Path, PathBuf};
 
 /// What can be read, for error messages.
 const READABLE: &str = "EDF and EDF+ (.edf), BDF and BDF+ (.bdf), XDF (.xdf), \
-                        BrainVision (.vhdr, or the .eeg or .vmrk beside it)";
+                        BrainVision (.vhdr, or the .eeg or .vmrk beside it), \
+                        BCI2000 (.dat), trials (.safetensors, see docs/formats.md)";
 
 /// A recording, read to the end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -175,7 +179,9 @@ impl Recording {
 
 /// What a file is, by its first bytes and its extension.
 enum Kind {
+    Bci2000,
     Edf,
+    Epochs,
     Xdf,
     Header,
     /// A data or marker file of a BrainVision recording; the header is beside it.
@@ -194,7 +200,9 @@ pub fn read(path: &Path) -> Result<Recording> {
         kind_of(path, &head).map_err(|e| e.at(&shown))?
     };
     let mut recording = match kind {
+        Kind::Bci2000 => bci2000::parse(&load(path)?, &stem(path)),
         Kind::Edf => edf::parse(&load(path)?, &stem(path)),
+        Kind::Epochs => epochs::parse(&load(path)?, &stem(path)),
         Kind::Xdf => xdf::parse(&load(path)?),
         Kind::Header => brainvision::read(path),
         Kind::Beside => brainvision::read(&header_beside(path)?),
@@ -213,10 +221,17 @@ fn kind_of(path: &Path, head: &[u8]) -> Result<Kind> {
     if head.starts_with(edf::BDF_MAGIC) || head.starts_with(edf::EDF_MAGIC) {
         return Ok(Kind::Edf);
     }
+    if bci2000::is_header(head) {
+        return Ok(Kind::Bci2000);
+    }
+    if epochs::is_safetensors(head) {
+        return Ok(Kind::Epochs);
+    }
     if brainvision::is_header(head) {
         return Ok(Kind::Header);
     }
-    let known = matches!(extension.as_str(), "edf" | "bdf" | "xdf" | "xdfz" | "vhdr");
+    let known =
+        matches!(extension.as_str(), "edf" | "bdf" | "xdf" | "xdfz" | "vhdr" | "safetensors");
     match extension.as_str() {
         "eeg" | "vmrk" => Ok(Kind::Beside),
         _ if brainvision::is_marker_file(head) => Ok(Kind::Beside),
@@ -249,6 +264,12 @@ fn header_beside(path: &Path) -> Result<PathBuf> {
 fn load(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path)
         .map_err(|e| Error::input(format!("{}: cannot be read: {e}", path.display())))
+}
+
+/// The type of a channel of which only the unit is known.
+fn kind_by_unit(unit: &str) -> &'static str {
+    let voltage = unit.is_empty() || unit.trim().to_lowercase().ends_with('v');
+    if voltage { "EEG" } else { "MISC" }
 }
 
 /// The file's name without its extension.

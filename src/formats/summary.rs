@@ -6,6 +6,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// How many gaps of a stream are listed in the text.
+const MAX_GAPS: usize = 8;
+
 /// A recording without its samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
@@ -139,8 +142,12 @@ impl fmt::Display for Summary {
                     stream.units.iter().map(|(unit, n)| format!("\"{unit}\" x {n}")).collect();
                 writeln!(f, "    units: {}", units.join(", "))?;
             }
-            for gap in &stream.gaps {
+            for gap in stream.gaps.iter().take(MAX_GAPS) {
                 writeln!(f, "    gap: {:.3} s missing before {:.3} s", gap.missing_s, gap.ends_s)?;
+            }
+            if let Some(more) = stream.gaps.get(MAX_GAPS..).filter(|more| !more.is_empty()) {
+                let missing_s: f64 = more.iter().map(|gap| gap.missing_s).sum();
+                writeln!(f, "    and {} more gaps, {missing_s:.3} s missing in them", more.len())?;
             }
             for (text, n) in &stream.markers {
                 writeln!(f, "    {n} x {text}")?;
@@ -188,5 +195,24 @@ mod tests {
         assert_eq!(summary.streams[1].duration_s, 2.5);
         let text = summary.to_string();
         assert!(text.contains("gap: 1.000 s missing") && text.contains("2 x T1"), "{text}");
+    }
+
+    #[test]
+    fn lists_a_few_of_many_gaps() {
+        let segment = |i: usize| Segment { first_row: i, rows: 1, start_s: 3.0 * i as f64 };
+        let segments = (0..12).map(segment).collect();
+        let mut stream = Stream::markers("x", Vec::new());
+        stream.rate_hz = 1.0;
+        stream.content =
+            Content::Samples(Samples { cols: 1, values: vec![0.0; 12], segments, stamps: None });
+        let recording = Recording {
+            path: "a.safetensors".into(),
+            format: "Saltatory epochs",
+            streams: vec![stream],
+            warnings: Vec::new(),
+        };
+        let text = recording.describe().to_string();
+        assert_eq!(text.matches("gap: 2.000 s missing").count(), 8, "{text}");
+        assert!(text.contains("and 3 more gaps, 6.000 s missing in them"), "{text}");
     }
 }

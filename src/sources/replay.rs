@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Replays one stream of a recording (EDF, BDF, XDF, BrainVision) at its own pace, faster, or as
-/// fast as the machine can. Several sources may replay different streams of the same file.
+/// Replays one stream of a recording (EDF, BDF, XDF, BrainVision, BCI2000, trials) at its own pace,
+/// faster, or as fast as the machine can. Several sources may replay different streams of the same file.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {

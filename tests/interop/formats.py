@@ -1,9 +1,10 @@
-"""Compares dumps of recordings made by Saltatory's readers with MNE and pyxdf.
+"""Compares dumps of recordings made by Saltatory's readers with MNE, pyxdf, NumPy and SciPy.
 
-    python tests/interop/formats.py FOLDER
+    python tests/interop/formats.py FOLDER RECORDINGS
 
 FOLDER holds a folder for each recording: `recording.json` (what `formats::read` gave, without
 numbers), `N.values` and `N.stamps` (the numbers of stream N as little-endian doubles).
+RECORDINGS is the folder of real recordings.
 
 Values
   EDF, BDF  Exact. MNE computes `(digital * cal + offset) * unit` in doubles; Saltatory computes the
@@ -13,6 +14,9 @@ Values
   BrainVision  MNE computes `stored * (resolution * unit)`, we compute `stored * resolution`: two
             roundings in a different order, so 4 units in the last place.
   XDF       Exact: both keep the stored number.
+  BCI2000   Exact: `(stored - offset) * gain` in doubles, read here with NumPy; MNE leaves numbers as
+            stored and knows no state but StimulusCode, which are compared too.
+  Trials    Exact: the numbers of the MATLAB file that docs/interop/graz_epochs.py read.
 
 Times
   EDF, BDF, BrainVision  MNE rounds the onsets of annotations to a microsecond, so half of one;
@@ -40,6 +44,7 @@ from pathlib import Path
 import mne
 import numpy as np
 import pyxdf
+from scipy.io import loadmat
 
 TIME_S = 1e-9
 MNE_ONSET_S = 0.5e-6 + TIME_S
@@ -62,8 +67,8 @@ def near(got, want, bound, what):
 
 
 class Dump:
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, recordings):
+        self.folder, self.recordings = folder, recordings
         self.json = json.loads((folder / "recording.json").read_text())
         self.path = Path(self.json["path"])
         self.streams = self.json["streams"]
@@ -222,13 +227,96 @@ def compare_xdf(dump):
     return compared
 
 
-def main(folder):
+def read_bci2000(path):
+    """An independent reading: values and their scale, rate, labels, states as (name, values)."""
+    raw = path.read_bytes()
+    first = raw.split(b"\n", 1)[0].decode()
+    fields = dict(re.findall(r"(\w+)=\s*(\S+)", first))
+    size, cols, state_bytes = (int(fields[k]) for k in ("HeaderLen", "SourceCh", "StatevectorLen"))
+    kind = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}[fields.get("DataFormat", "int16")]
+    header = raw[:size].decode("latin-1")
+
+    def entries(name):
+        return re.search(rf"\s{name}=\s*(.*)", header)[1].split()
+
+    def listed(name):
+        words = entries(name)
+        return words[1 : 1 + int(words[0])]
+
+    row = np.dtype([("stored", kind, cols), ("states", "u1", state_bytes)])
+    body = raw[size : size + (len(raw) - size) // row.itemsize * row.itemsize]
+    rows = np.frombuffer(body, row)
+    gain, offset = (np.array(listed(k), float) for k in ("SourceChGain", "SourceChOffset"))
+    bits = np.unpackbits(rows["states"], axis=1, bitorder="little").astype(np.int64)
+    states = []
+    section = header.split("[ State Vector Definition ]")[1].split("[ Parameter Definition ]")[0]
+    for line in section.strip().splitlines():
+        name, length, _, byte, bit = line.split()
+        at = 8 * int(byte) + int(bit)
+        states.append((name, bits[:, at : at + int(length)] @ (1 << np.arange(int(length)))))
+    rate = float(re.match(r"[\d.]+", entries("SamplingRate")[0])[0])
+    values = (rows["stored"].astype(float) - offset) * gain
+    return (values, (gain, offset)), rate, listed("ChannelNames"), states
+
+
+def compare_bci2000(dump):
+    raw = mne.io.read_raw_bci2k(dump.path, preload=True)
+    (values, scale), rate, labels, states = read_bci2000(dump.path)
+    stream = dump.streams[0]
+    check(stream["rate_hz"] == rate, "rate")
+    check([c["label"] for c in stream["channels"]] == labels, "labels")
+    check({c["unit"] for c in stream["channels"]} == {"uV"}, "units")
+    check(np.array_equal(dump.values(0), values), "values differ from the NumPy reading")
+    stored = raw.get_data(picks="eeg").T
+    check(np.array_equal(dump.values(0), (stored - scale[1]) * scale[0]), "values differ from MNE")
+    check(rate == raw.info["sfreq"], "rate of MNE")
+    codes = dict(states).get("StimulusCode")
+    check(codes is None or np.array_equal(codes, raw.get_data(picks="stim")[0]), "codes of MNE")
+    want = []
+    for number, (name, held) in enumerate(states):
+        rows = np.flatnonzero(np.diff(held)) + 1
+        if name not in ("SourceTime", "StimulusTime") and len(rows) <= 20 * len(values) / rate:
+            want += [(row, number, f"{name} {held[row]}") for row in rows]
+    want.sort()
+    got = dump.markers("states")
+    check([m["text"] for m in got] == [text for _, _, text in want], "states")
+    near([m["time_s"] for m in got], [row / rate for row, _, _ in want], TIME_S, "BCI2000 states")
+    return Counter({"samples exactly": len(values), "channels": len(labels), "markers": len(got)})
+
+
+def compare_epochs(dump):
+    held = loadmat(dump.recordings / "bci-competition-iv-2b" / f"{dump.path.stem}.mat")
+    data, labels = held["data"].transpose(2, 0, 1), held["label"].ravel()
+    trials, rows, cols = data.shape
+    check(np.array_equal(dump.values(0), data.reshape(-1, cols)), "values")
+    stream = dump.streams[0]
+    check([c["label"] for c in stream["channels"]] == ["C3", "Cz", "C4"], "labels")
+    check({c["unit"] for c in stream["channels"]} == {""}, "units")
+    check(stream["rate_hz"] == 250, "rate")
+    starts = np.arange(trials) * (rows + 250) / 250
+    segments = stream["content"]["samples"]["segments"]
+    check([(s["first_row"], s["rows"]) for s in segments] == [(i * rows, rows) for i in range(trials)], "trials")
+    near([s["start_s"] for s in segments], starts, TIME_S, "starts of trials")
+    got = dump.markers("cues")
+    check([m["text"] for m in got] == [["left", "right"][label - 1] for label in labels.astype(int)], "classes")
+    near([m["time_s"] for m in got], starts, TIME_S, "cues")
+    return Counter({"trials exactly": trials, "samples": trials * rows})
+
+
+def main(folder, recordings):
     mne.set_log_level("ERROR")
     warnings.simplefilter("ignore")
-    compare = {".edf": compare_edf, ".bdf": compare_edf, ".vhdr": compare_brainvision, ".xdf": compare_xdf}
+    compare = {
+        ".edf": compare_edf,
+        ".bdf": compare_edf,
+        ".vhdr": compare_brainvision,
+        ".xdf": compare_xdf,
+        ".dat": compare_bci2000,
+        ".safetensors": compare_epochs,
+    }
     failed = 0
     for entry in sorted(Path(folder).iterdir()):
-        dump = Dump(entry)
+        dump = Dump(entry, recordings)
         try:
             compared = compare[dump.path.suffix](dump)
             said = ", ".join(f"{n} {what}" for what, n in compared.items())
@@ -244,4 +332,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -5,6 +5,7 @@
 
 use super::{BDF_MAGIC, EDF_MAGIC};
 use crate::error::{Error, Result};
+use crate::formats::kind_by_unit;
 use crate::frame::Channel;
 
 /// The type of a channel that holds trigger codes.
@@ -210,8 +211,7 @@ fn kind(label: &str, unit: &str) -> &'static str {
     if let Some((_, kind)) = KINDS.iter().find(|(word, _)| *word == first) {
         return kind;
     }
-    let voltage = unit.is_empty() || unit.trim().to_lowercase().ends_with('v');
-    if voltage { "EEG" } else { "MISC" }
+    kind_by_unit(unit)
 }
 
 /// Text of a field: Latin-1, up to a NUL, without the spaces around it.
