@@ -108,6 +108,8 @@ pub struct Event {
 
 /// Beyond this many, events of one place are counted but no longer written down.
 const MAX_EVENTS: usize = 1000;
+/// How many events of one cause at one place are logged.
+const LOGGED: usize = 5;
 
 /// The counters of one place.
 #[derive(Debug, Default)]
@@ -163,7 +165,18 @@ impl Counters {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if events.len() < MAX_EVENTS {
             let text = text.into();
-            tracing::warn!(place = self.place, cause = cause.name(), n, index, "{text}");
+            let before = events.iter().filter(|e| e.cause == cause).count();
+            match before.cmp(&LOGGED) {
+                std::cmp::Ordering::Less => {
+                    tracing::warn!(place = self.place, cause = cause.name(), n, index, "{text}");
+                }
+                std::cmp::Ordering::Equal => tracing::warn!(
+                    place = self.place,
+                    cause = cause.name(),
+                    "more of this is counted but no longer logged"
+                ),
+                std::cmp::Ordering::Greater => {}
+            }
             events.push(Event { time_s: clock::now_s(), cause, n, index, text });
         }
     }

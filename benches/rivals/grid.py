@@ -71,7 +71,7 @@ def main():
     train, _ = list(StratifiedKFold(5).split(gx, gy))[-1]
     with tempfile.TemporaryDirectory() as made:
         script = ROOT / "docs/interop/graz_epochs.py"
-        subprocess.run([sys.executable, str(script), str(mat), made], check=True, capture_output=True)
+        subprocess.run([sys.executable, str(script), made, str(mat / "B0403T.mat")], check=True, capture_output=True)
         session = next(str(p) for p in Path(made).iterdir() if "B0403T" in p.name)
         cases = [("16 channels, 30 trials of 2.5 s at 160 Hz", (x, y), ("motor_imagery_acm.toml", "cross", ["--set", PICK, *runs], 3, 2)),
                  ("3 channels, 96 trials of 4 s at 250 Hz", (gx[train], gy[train]),

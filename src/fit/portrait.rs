@@ -7,7 +7,7 @@ use super::report::{
 };
 use super::stats;
 use super::tail::Way;
-use super::validate::{FOLDS, argmax, features};
+use super::validate::{FOLDS, answer, features};
 use super::{Epochs, Plan, Protocol, evaluate};
 use crate::error::Result;
 use crate::frame::{Frame, Payload};
@@ -68,7 +68,8 @@ fn decided(
     let frames: Vec<Frame> = train.iter().map(|i| way.train[*i].clone()).collect();
     let labels: Vec<usize> = train.iter().map(|i| epochs.labels[*i]).collect();
     tail.fit(&way.spec, &Examples::new(&frames, &labels, &epochs.classes))?;
-    test.iter().map(|i| Ok((argmax(&tail.scores(&way.train[*i])?), epochs.labels[*i]))).collect()
+    let mut decided = |i: &usize| answer(tail.scores(&way.train[*i]), epochs.classes.len()).0;
+    Ok(test.iter().map(|i| (decided(i), epochs.labels[*i])).collect())
 }
 
 /// Accuracy of epochs that begin earlier or later than the config says, each with a model of its own;

@@ -103,19 +103,18 @@ impl Tail {
         Ok(())
     }
 
-    /// The scores of one frame.
-    pub fn scores(&mut self, frame: &Frame) -> Result<Vec<f64>> {
+    /// The scores of one frame; `None` where a stage can make nothing of it, which a run counts as a
+    /// fault and answers nothing.
+    pub fn scores(&mut self, frame: &Frame) -> Option<Vec<f64>> {
         let mut way = vec![self.decides];
         while let Some(before) = self.steps[way[way.len() - 1]].from {
             way.push(before);
         }
         let mut frame = frame.clone();
         for i in way.into_iter().rev() {
-            let Step { id, stage, .. } = &mut self.steps[i];
-            frame =
-                through(stage.as_mut(), &frame).map_err(|e| e.at(format_args!("stage `{id}`")))?;
+            frame = through(self.steps[i].stage.as_mut(), &frame).ok()?;
         }
-        Ok(frame.data)
+        Some(frame.data)
     }
 
     /// What the stages learned, by id.

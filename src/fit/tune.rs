@@ -8,7 +8,7 @@
 
 use super::metrics::auc;
 use super::tail::{Tail, Way};
-use super::validate::features;
+use super::validate::{answer, features};
 use super::{Epochs, Plan};
 use crate::config::{Method, Tune};
 use crate::error::{Error, Result};
@@ -241,8 +241,8 @@ impl<'a> Grid<'a> {
             let mut tail = learning(&plan.with(inner))?;
             tail.skip(common);
             tail.fit(&way.spec, &Examples { frames: &way.train, ..given })?;
-            let scores: Vec<Vec<f64>> =
-                way.test.iter().map(|frame| tail.scores(frame)).collect::<Result<_>>()?;
+            let answered = |frame| answer(tail.scores(frame), classes.len()).1;
+            let scores: Vec<Vec<f64>> = way.test.iter().map(answered).collect();
             Ok(score(&scores, &truth, classes.len()))
         };
         Ok(self.inner.iter().map(|inner| score(inner).unwrap_or(None)).collect())

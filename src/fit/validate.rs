@@ -94,7 +94,7 @@ pub struct Trial {
     pub epoch: usize,
     /// Its class.
     pub truth: usize,
-    /// The class that was decided.
+    /// The class that was decided; the number of classes where none was.
     pub decided: usize,
     /// The scores of all classes.
     pub scores: Vec<f64>,
@@ -268,12 +268,19 @@ fn test_on(
     let examples =
         Examples { frames: &frames, labels: &labels, classes, groups: &groups, weights: &[] };
     tail.fit(&way.spec, &examples)?;
-    test.iter()
-        .map(|i| {
-            let scores = tail.scores(&features[*i])?;
-            Ok(Trial { epoch: *i, truth: epochs.labels[*i], decided: argmax(&scores), scores })
-        })
-        .collect()
+    let trial = |i: &usize| {
+        let (decided, scores) = answer(tail.scores(&features[*i]), classes.len());
+        Trial { epoch: *i, truth: epochs.labels[*i], decided, scores }
+    };
+    Ok(test.iter().map(trial).collect())
+}
+
+/// What is decided, and the scores. Where there are none all classes are alike and none is decided for.
+pub(super) fn answer(scores: Option<Vec<f64>>, classes: usize) -> (usize, Vec<f64>) {
+    match scores {
+        Some(scores) => (argmax(&scores), scores),
+        None => (classes, vec![1.0 / classes as f64; classes]),
+    }
 }
 
 pub(super) fn argmax(scores: &[f64]) -> usize {
