@@ -26,6 +26,7 @@ pub mod latency;
 pub mod ledger;
 pub mod math;
 pub mod model;
+pub mod onnx;
 pub mod ring;
 pub mod sinks;
 pub mod sources;

@@ -1,0 +1,190 @@
+//! Models from and for others: pipelines fitted with pyRiemann and scikit-learn decide in our program as they do
+//! in Python, and exported ones do so in ONNX Runtime, on epochs of a real recording that a model has not
+//! seen (simulated ones where there is none).
+//!
+//! Tolerance 1e-6 for probabilities: both compute in 64 bits, and what differs is the order of sums and how
+//! logarithms of matrices are found. Classes stand in another order here than in Python on purpose.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use saltatory::fit::{Epochs, Plan};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const TOLERANCE: f64 = 1e-6;
+
+/// Two classes and three, with rest.
+const SETS: [(&str, &str); 2] = [
+    ("set2", "right = \"T2\", left = \"T1\""),
+    ("set3", "rest = \"T0\", right = \"T2\", left = \"T1\""),
+];
+
+/// The pipelines of tests/interop/models.py.
+const PIPELINES: [(&str, &str); 9] = [
+    ("ts-lr", "covariance estimator=\"oas\"; tangent; logistic c=0.5"),
+    ("ts-lda", "covariance estimator=\"oas\"; tangent; lda"),
+    ("ts-svc", "covariance estimator=\"lwf\"; tangent; svm c=0.7"),
+    ("ts-rbf", "covariance estimator=\"oas\"; tangent; svm kernel=\"rbf\""),
+    ("ts-plain", "covariance estimator=\"oas\"; tangent; svm calibrate=false"),
+    ("mdm", "covariance estimator=\"scm\"; mdm"),
+    ("csp-lda", "covariance estimator=\"cov\"; csp filters=6; lda shrinkage=\"none\""),
+    ("csp-lr", "covariance estimator=\"oas\"; csp filters=4; logistic"),
+    ("csp-svc", "covariance estimator=\"lwf\"; csp filters=6; svm"),
+];
+
+/// What can be exported, and what the refusal of the others says.
+const REFUSED: [(&str, &str); 2] = [("mdm", "logarithms of matrices"), ("ts-rbf", "curved kernel")];
+
+/// The Python that has pyRiemann and ONNX Runtime.
+fn python() -> Option<PathBuf> {
+    let set = std::env::var_os("SALTATORY_PYTHON").map(PathBuf::from);
+    let path = set.unwrap_or_else(|| support::root().join(".venv/bin/python"));
+    path.is_file().then_some(path)
+}
+
+/// A config that decides at the cues of `recording`.
+fn config(recording: &str, classes: &str, stages: &str) -> String {
+    let stage = |text: &str| {
+        let (kind, settings) = text.split_once(' ').unwrap_or((text, ""));
+        format!("[[stage]]\nkind = \"{kind}\"\n{settings}\n")
+    };
+    let stages: String = stages.split("; ").map(stage).collect();
+    format!(
+        "[[source]]\nkind = \"replay\"\nid = \"eeg\"\npath = {recording:?}\n\
+         [[source]]\nkind = \"replay\"\nid = \"markers\"\npath = {recording:?}\nstream = \"markers\"\n\
+         [[stage]]\nkind = \"bandpass\"\nfrom = \"eeg\"\nlow_hz = 8.0\nhigh_hz = 30.0\n\
+         [[stage]]\nkind = \"pick\"\nchannels = [\"FC*\", \"C?\", \"CP*\"]\n\
+         [[stage]]\nkind = \"event\"\nfrom = [\"pick\", \"markers\"]\nclasses = {{ {classes} }}\n\
+         start_s = 0.5\nlength_s = 2.5\n{stages}"
+    )
+}
+
+/// Recordings to learn from, and one to decide on.
+fn recordings() -> ([String; 2], String) {
+    let folder = support::root().join("../shared/data/physionet-eegmmidb");
+    let file = |run: &str| folder.join(format!("S007{run}.edf")).to_str().unwrap().to_owned();
+    match Path::new(&file("R12")).is_file() {
+        true => ([file("R04"), file("R08")], file("R12")),
+        false => (["synthetic:1".into(), "synthetic:2".into()], "synthetic:3".into()),
+    }
+}
+
+/// Writes the numbers of epochs; returns their shape and classes.
+fn write(epochs: &Epochs, path: &Path) -> Value {
+    let numbers = epochs.frames.iter().flat_map(|frame| &frame.data);
+    let bytes: Vec<u8> = numbers.flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(path, bytes).unwrap();
+    json!({
+        "shape": [epochs.frames.len(), epochs.spec.rows, epochs.spec.cols],
+        "labels": epochs.labels,
+    })
+}
+
+fn saltatory(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_saltatory")).args(arguments).output().unwrap()
+}
+
+fn succeed(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn models_travel_both_ways() {
+    let required = std::env::var("SALTATORY_REQUIRE_PYTHON").is_ok_and(|v| v == "1");
+    let Some(python) = python() else {
+        assert!(!required, "no Python at .venv/bin/python nor in SALTATORY_PYTHON");
+        println!("skipped: no Python; `make test` makes one and runs this");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    prepare(folder);
+    let script = |name: &str| {
+        let mut command = Command::new(&python);
+        command.arg(support::root().join("tests/interop").join(name)).arg(folder);
+        command
+    };
+    succeed(&script("models.py").arg(env!("CARGO_BIN_EXE_saltatory")).output().unwrap());
+    for (set, _) in SETS {
+        for (pipeline, _) in PIPELINES {
+            let name = format!("{set}-{pipeline}");
+            decides_as_in_python(folder, &name);
+            exports_or_refuses(folder, &name, pipeline);
+        }
+    }
+    succeed(&script("onnx_models.py").output().unwrap());
+}
+
+/// Writes epochs and configs.
+fn prepare(folder: &Path) {
+    let (learned, decided) = recordings();
+    for (set, classes) in SETS {
+        for (pipeline, stages) in PIPELINES {
+            let text = config(&decided, classes, stages);
+            std::fs::write(folder.join(format!("{set}-{pipeline}.toml")), text).unwrap();
+        }
+        let plan = Plan::new(&folder.join(format!("{set}-mdm.toml")), &[]).unwrap();
+        let train = learned.iter().map(|name| plan.epochs(name).unwrap()).collect();
+        let (train, test) = (Epochs::pool(train).unwrap(), plan.epochs(&decided).unwrap());
+        let facts = json!({
+            "classes": train.classes,
+            "recording": learned[0],
+            "train": write(&train, &folder.join(format!("{set}.train"))),
+            "test": write(&test, &folder.join(format!("{set}.test"))),
+        });
+        std::fs::write(folder.join(format!("{set}.json")), facts.to_string()).unwrap();
+    }
+}
+
+/// Runs the imported model over the recording, and compares.
+fn decides_as_in_python(folder: &Path, name: &str) {
+    let file = |end: &str| folder.join(format!("{name}{end}")).to_str().unwrap().to_owned();
+    let model = format!("model={}", file(".safetensors"));
+    let report = file(".report.json");
+    let run = ["run", &file(".toml"), "--set", &model, "--speed", "max", "--report", &report];
+    succeed(&saltatory(&run));
+    let (want, got) = (read(Path::new(&file(".json"))), read(Path::new(&report)));
+    let decisions = got["decisions"].as_array().unwrap();
+    assert_eq!(decisions.len(), want["decided"].as_array().unwrap().len(), "{name}");
+    let (mut worst, mut moved) = (0.0_f64, 0);
+    for (i, decision) in decisions.iter().enumerate() {
+        let (scores, decided) = (&want["probabilities"][i], &want["decided"][i]);
+        assert_eq!(decision["label"], *decided, "{name}, epoch {i}");
+        let scores = scores.as_object().unwrap();
+        let top =
+            scores.iter().max_by(|a, b| a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap()));
+        // Where the calibrated probabilities of an SVC are against its decision, ours side with the decision.
+        if top.unwrap().0 != decided.as_str().unwrap() {
+            moved += 1;
+            continue;
+        }
+        for (class, p) in scores {
+            let ours = decision["scores"][class].as_f64().unwrap();
+            worst = worst.max((ours - p.as_f64().unwrap()).abs());
+        }
+    }
+    println!("{name}: largest difference {worst:.1e}, {moved} of {} sided", decisions.len());
+    assert!(worst < TOLERANCE, "{name}: {worst}");
+    assert!(2 * moved < decisions.len(), "{name}: too few epochs to compare");
+}
+
+/// Exports the model, or is told why that cannot be.
+fn exports_or_refuses(folder: &Path, name: &str, pipeline: &str) {
+    let file = |end: &str| folder.join(format!("{name}{end}")).to_str().unwrap().to_owned();
+    let output = saltatory(&["export", &file(".safetensors"), "--out", &file(".onnx")]);
+    match REFUSED.iter().find(|(refused, _)| *refused == pipeline) {
+        None => succeed(&output),
+        Some((_, why)) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.code() == Some(2) && said.contains(why), "{name}: {said}");
+        }
+    }
+}
