@@ -83,15 +83,15 @@ def check_refusals(folder, name, program, recording, fitted):
     def write(pipeline, config, **more):
         return lambda: write_model(fitted[pipeline], folder / f"{name}-{config}.toml", [recording],
                                    folder / "refused.safetensors", program=program, **more)
-    refuses(write("ts-lr", "ts-lr", sets=["c=2.0"]), "logistic", "c = 2.0", "C = 0.5")
+    refuses(write("ts-lr", "ts-lr", sets=["logistic.c=2.0"]), "logistic", "c = 2.0", "C = 0.5")
     refuses(write("ts-lr", "ts-lda"), "is a lda where the pipeline has LogisticRegression")
     refuses(write("ts-lr", "mdm"), "one step for each stage")
     refuses(write("ts-svc", "ts-lr"), "estimator")
-    refuses(write("ts-plain", "ts-plain", sets=["calibrate=true"]), "calibrate = true")
-    refuses(write("ts-rbf", "ts-rbf", sets=["kernel=linear"]), "kernel", "rbf")
-    refuses(write("csp-lr", "csp-lr", sets=["filters=5"]), "filters = 5", "nfilter = 4")
+    refuses(write("ts-plain", "ts-plain", sets=["svm.calibrate=true"]), "calibrate = true")
+    refuses(write("ts-rbf", "ts-rbf", sets=["svm.kernel=linear"]), "kernel", "rbf")
+    refuses(write("csp-lr", "csp-lr", sets=["csp.filters=5"]), "filters = 5", "nfilter = 4")
     refuses(write("csp-lr", "csp-lr", classes=["a", "b"]), "--classes")
-    refuses(write("mdm", "mdm", sets=["reject=2.0"]), "rejects")
+    refuses(write("mdm", "mdm", sets=["mdm.reject=2.0"]), "rejects")
     refuses(write("mdm", "nothing"), "nothing.toml")
     assert not (folder / "refused.safetensors").exists()
 
