@@ -173,3 +173,59 @@ fn powers(g: &mut Graph, covariance: &str, csp: &Part) -> Result<String> {
     let powers = g.op_with("ReduceSum", &[&products, &one_axis], &[("keepdims", 0)]);
     Ok(g.op("Log", &[&powers]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Input;
+    use serde_json::{Value, json};
+
+    fn model(chain: &[(&str, Value)]) -> Model {
+        let link = |(kind, settings): &(&str, Value)| Link {
+            id: kind.to_string(),
+            kind: kind.to_string(),
+            settings: settings.clone(),
+        };
+        let chain: Vec<Link> = chain.iter().map(link).collect();
+        let classes = vec!["a".to_owned(), "b".to_owned()];
+        let tensor = |shape: &[usize], data: &[f64]| crate::stages::Tensor {
+            shape: shape.to_vec(),
+            data: data.to_vec(),
+        };
+        let tensors = [
+            ("reference", tensor(&[1, 1], &[2.0])),
+            ("coef", tensor(&[1, 1], &[1.0])),
+            ("intercept", tensor(&[1], &[0.0])),
+        ];
+        let part = Part {
+            tensors: tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into(),
+            classes: classes.clone(),
+        };
+        let parts = chain.iter().map(|link| (link.id.clone(), part.clone())).collect();
+        let input = Input { rate_hz: 160.0, channels: Vec::new() };
+        Model { facts: Facts::new(input, chain, classes), parts }
+    }
+
+    #[test]
+    fn what_cannot_be_exported_is_refused_with_the_reason() {
+        let none = || json!({});
+        let reject = json!({"reject": 2.0});
+        let tail =
+            |last, settings| vec![("covariance", none()), ("tangent", none()), (last, settings)];
+        assert!(bytes(&model(&tail("logistic", none()))).is_ok());
+        assert!(bytes(&model(&tail("lda", json!({"reject": null})))).is_ok());
+        for (chain, why) in [
+            (tail("logistic", reject.clone()), "rejects (reject = 2.0)"),
+            (tail("svm", json!({"kernel": "rbf"})), "curved kernel"),
+            (vec![("covariance", none()), ("mdm", none())], "logarithms of matrices"),
+            (vec![("covariance", none()), ("fgmdm", none())], "logarithms of matrices"),
+            (vec![("band_power", none()), ("lda", none())], "its stages are band_power, lda"),
+            (vec![("csp", none()), ("lda", none())], "its stages are csp, lda"),
+            ([tail("lda", none()), tail("lda", none())].concat(), "several decoders"),
+            (vec![("lda", none())], "its stages are lda"),
+        ] {
+            let error = bytes(&model(&chain)).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

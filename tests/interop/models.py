@@ -41,8 +41,15 @@ def pipelines():
         "mdm": make_pipeline(Covariances("scm"), MDM()),
         "csp-lda": make_pipeline(Covariances("cov"), CSP(nfilter=6), LinearDiscriminantAnalysis()),
         "csp-lr": make_pipeline(Covariances("oas"), CSP(nfilter=4), LogisticRegression(max_iter=10_000)),
+        "csp-skew": make_pipeline(Covariances("scm"), CSP(nfilter=6), calibrated(kernel="linear")),
         "csp-svc": make_pipeline(Covariances("lwf"), CSP(nfilter=6), calibrated(kernel="linear")),
     }
+
+
+def skew(model):
+    """Moves the sigmoids, so that some of the probabilities are against the decision."""
+    for sigmoid in model[-1].calibrated_classifiers_[0].calibrators:
+        sigmoid.b_ += 1.5 if sigmoid is model[-1].calibrated_classifiers_[0].calibrators[0] else -1.0
 
 
 def probabilities(model, x):
@@ -113,6 +120,8 @@ def main(folder, program):
         fitted, recording = {}, facts["recording"]
         for label, model in pipelines().items():
             fitted[label] = model.fit(x, y)
+            if label == "csp-skew":
+                skew(model)
             write_model(model, folder / f"{name}-{label}.toml", [recording],
                         folder / f"{name}-{label}.safetensors", program=program)
             want = {"probabilities": [dict(zip(model.classes_, map(float, p))) for p in probabilities(model, test)],
