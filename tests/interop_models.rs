@@ -3,7 +3,7 @@
 //! seen (simulated ones where there is none).
 //!
 //! Tolerance 1e-6 for probabilities: both compute in 64 bits, and what differs is the order of sums and how
-//! logarithms of matrices are found. Classes stand in another order here than in Python on purpose.
+//! logarithms of matrices are found. Classes stand in another order in the config than in Python on purpose.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
@@ -206,8 +206,11 @@ fn decides_as_in_python(folder: &Path, name: &str) {
     }
     println!("{name}: largest difference {worst:.1e}, {moved} of {} sided", decisions.len());
     assert!(worst < TOLERANCE, "{name}: {worst}");
-    assert!(moved < decisions.len(), "{name}: no epoch to compare");
-    assert_eq!(moved > 0, name.ends_with("skew"), "{name}: {moved} sided");
+    // These are there to be against the decision, the others to be compared.
+    match name.ends_with("skew") {
+        true => assert!(moved > 0, "{name}: no probabilities are against the decision"),
+        false => assert!(2 * moved < decisions.len(), "{name}: too few epochs to compare"),
+    }
 }
 
 /// Exports the model, or is told why that cannot be.

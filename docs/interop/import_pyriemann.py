@@ -38,10 +38,10 @@ def write_model(pipeline, config, recordings, out, classes=None, sets=(), progra
     if len(stages) != len(steps):
         raise Differs(f"the config has {[s['kind'] for s in stages]} from `covariance` on, the pipeline "
                       f"{[type(s).__name__ for s in steps]}: expected one step for each stage")
-    order = class_order(steps[-1], facts["classes"], classes)
+    facts["classes"] = class_names(steps[-1], facts["classes"], classes)
     arrays = {}
     for stage, step in zip(stages, steps):
-        for name, array in convert(stage, step, order).items():
+        for name, array in convert(stage, step).items():
             arrays[f"{stage['id']}/{name}"] = np.ascontiguousarray(array, dtype=np.float64)
     check_finite(arrays)
     facts["written_by"] = "import_pyriemann.py, " + versions()
@@ -75,19 +75,18 @@ def pipeline_steps(pipeline):
     return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
 
 
-def class_order(decoder, names, given):
-    """For each class of the config, in order, its place in the pipeline's `classes_`."""
+def class_names(decoder, names, given):
+    """The names of the pipeline's `classes_`, in their order: scores and ties of votes follow it."""
     theirs = list(decoder.classes_)
     if given is None:
-        numbers = list(range(len(names)))
-        given = names if theirs == numbers else [str(c) for c in theirs]
+        given = names if theirs == list(range(len(names))) else [str(c) for c in theirs]
     if sorted(given) != sorted(names) or len(theirs) != len(names):
         raise Differs(f"the pipeline's classes are {[str(c) for c in theirs]}, the config's {names}: name the "
                       "config's class for each of them with --classes")
-    return [list(given).index(name) for name in names]
+    return list(given)
 
 
-def convert(stage, step, order):
+def convert(stage, step):
     """The arrays of `stage` out of the fitted `step`."""
     name, settings = type(step).__name__, stage["settings"]
     makers = {"Covariances": ("covariance", covariance), "TangentSpace": ("tangent", tangent),
@@ -101,7 +100,7 @@ def convert(stage, step, order):
         raise Differs(f"stage `{stage['id']}` is a {stage['kind']} where the pipeline has {name}: expected {kind}")
     if settings.get("reject") is not None:
         raise Differs(f"stage `{stage['id']}` rejects, which {name} has not learned: leave out `reject`")
-    return make(step, Agreement(stage["id"], name, settings), order)
+    return make(step, Agreement(stage["id"], name, settings))
 
 
 class Agreement:
@@ -124,19 +123,19 @@ class Agreement:
             raise Differs(f"{self.step} has {name} = {theirs!r}: expected {' or '.join(map(repr, expected))}")
 
 
-def covariance(step, agree, _order):
+def covariance(step, agree):
     agree.same("estimator", step.estimator)
     agree.only("kwds", step.kwds, {})
     return {}
 
 
-def tangent(step, agree, _order):
+def tangent(step, agree):
     agree.only("metric", step.metric, "riemann", {"mean": "riemann", "map": "riemann"})
     agree.only("tsupdate", step.tsupdate, False)
     return {"reference": step.reference_}
 
 
-def csp(step, agree, _order):
+def csp(step, agree):
     agree.only("metric", step.metric, "euclid")
     agree.only("log", step.log, True)
     agree.same("filters", step.nfilter, "nfilter")
@@ -146,12 +145,12 @@ def csp(step, agree, _order):
             "kept": np.arange(len(step.filters_))}
 
 
-def mdm(step, agree, order):
+def mdm(step, agree):
     agree.only("metric", step.metric, "riemann", {"mean": "riemann", "distance": "riemann"})
-    return {"means": np.asarray(step.covmeans_)[order]}
+    return {"means": step.covmeans_}
 
 
-def logistic(step, agree, order):
+def logistic(step, agree):
     agree.same("c", step.C, "C")
     # How the penalty is named differs between versions of scikit-learn.
     penalty, ratio = getattr(step, "penalty", "deprecated"), step.l1_ratio or 0.0
@@ -162,32 +161,28 @@ def logistic(step, agree, order):
         agree.same("l1_ratio", ratio)
     if len(step.classes_) > 2:
         agree.only("solver", step.solver, "lbfgs", "newton-cg", "newton-cholesky", "sag", "saga")
-    return linear(step, order)
+    return linear(step)
 
 
-def lda(step, agree, order):
+def lda(step, agree):
     share = "none" if step.shrinkage is None else step.shrinkage
     agree.same("shrinkage", share)
     agree.only("covariance_estimator", step.covariance_estimator, None)
-    return linear(step, order)
+    return linear(step)
 
 
-def linear(step, order):
+def linear(step):
     """Weights for the log odds of the second of two classes, or one row per class."""
-    coef, intercept = np.asarray(step.coef_), np.asarray(step.intercept_)
-    if len(order) == 2:
-        sign = 1.0 if order == [0, 1] else -1.0
-        return {"coef": sign * coef, "intercept": sign * intercept}
-    return {"coef": coef[order], "intercept": intercept[order]}
+    return {"coef": step.coef_, "intercept": step.intercept_}
 
 
-def svc(step, agree, order):
+def svc(step, agree):
     agree.same("calibrate", False, "no calibration and calibrate")
     agree.only("probability", getattr(step, "probability", False), False, "deprecated")
-    return machines(step, agree, order)
+    return machines(step, agree)
 
 
-def calibrated_svc(step, agree, order):
+def calibrated_svc(step, agree):
     agree.same("calibrate", True, "a calibration and calibrate")
     agree.only("method", step.method, "sigmoid")
     fits = step.calibrated_classifiers_
@@ -198,38 +193,30 @@ def calibrated_svc(step, agree, order):
     if type(machine).__name__ != "SVC":
         raise Differs(f"{agree.step} calibrates a {type(machine).__name__}: expected SVC")
     sigmoids = np.array([[s.a_, s.b_] for s in fits[0].calibrators])
-    if len(order) > 2:
-        sigmoids = sigmoids[order]
-    elif order == [1, 0]:
-        sigmoids = sigmoids * [1.0, -1.0]  # one minus the sigmoid, of the negative decision value
-    return {"sigmoids": sigmoids, **machines(machine, agree, order)}
+    return {"sigmoids": sigmoids, **machines(machine, agree)}
 
 
-def machines(svc, agree, order):
-    """One machine for each pair of our classes; it speaks for the second where it is not negative."""
+def machines(svc, agree):
+    """One machine for each pair of classes; it speaks for the second where it is not negative."""
     agree.same("c", svc.C, "C")
     agree.same("kernel", svc.kernel)
     agree.only("break_ties", svc.break_ties, False)
     if svc.kernel == "rbf":
         agree.same("gamma", svc.gamma)
-    dual, bias = np.asarray(svc.dual_coef_), np.asarray(svc.intercept_)
-    vectors, starts = np.asarray(svc.support_vectors_), np.cumsum([0, *svc.n_support_])
-    # libsvm's values speak for the first of a pair; of two classes scikit-learn has turned them already.
-    turn = 1.0 if len(order) == 2 else -1.0
-    places = list(combinations(range(len(order)), 2))
-    coefs, biases = [], []
-    for first, second in combinations(order, 2):
-        low, high = sorted((first, second))
+    dual, vectors = np.asarray(svc.dual_coef_), np.asarray(svc.support_vectors_)
+    starts = np.cumsum([0, *svc.n_support_])
+    coefs = []
+    for first, second in combinations(range(len(svc.classes_)), 2):
+        of_first, of_second = (slice(starts[k], starts[k + 1]) for k in (first, second))
         coef = np.zeros(len(vectors))
-        coef[starts[low]:starts[low + 1]] = dual[high - 1, starts[low]:starts[low + 1]]
-        coef[starts[high]:starts[high + 1]] = dual[low, starts[high]:starts[high + 1]]
-        sign = turn if first < second else -turn
-        coefs.append(sign * coef)
-        biases.append(sign * bias[places.index((low, high))])
-    coefs = np.array(coefs)
+        coef[of_first], coef[of_second] = dual[second - 1, of_first], dual[first, of_second]
+        coefs.append(coef)
+    # libsvm's values speak for the first of a pair; of two classes scikit-learn has turned them already.
+    sign = 1.0 if len(svc.classes_) == 2 else -1.0
+    coefs, bias = sign * np.array(coefs), sign * np.asarray(svc.intercept_)
     if svc.kernel == "linear":
-        return {"weights": coefs @ vectors, "bias": biases}
-    return {"gamma": [svc._gamma], "vectors": vectors, "coef": coefs, "bias": biases}
+        return {"weights": coefs @ vectors, "bias": bias}
+    return {"gamma": [svc._gamma], "vectors": vectors, "coef": coefs, "bias": bias}
 
 
 def check_finite(arrays):
