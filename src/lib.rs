@@ -10,7 +10,8 @@
 //!
 //! The lane is the *data plane*: once running it never allocates, locks, blocks on I/O, logs or
 //! panics. Everything else is the *control plane*: `config` parses and checks, `control` starts,
-//! watches and stops, `fit` calibrates and evaluates through the same stages.
+//! watches and stops, `fit` calibrates and evaluates through the same stages, `onnx` writes what was
+//! learned for other runtimes.
 
 pub mod clock;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod latency;
 pub mod ledger;
 pub mod math;
 pub mod model;
+pub mod onnx;
 pub mod ring;
 pub mod sinks;
 pub mod sources;

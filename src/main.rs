@@ -155,12 +155,32 @@ enum Command {
         #[arg(long, conflicts_with_all = ["family", "json"])]
         toml: bool,
     },
-    /// Show what is in a recording or a model
+    /// Show what is in a recording or a model, or what a config would make of recordings
     Inspect {
-        /// A recording, a model (.safetensors), or synthetic:SEED
+        /// A recording, a model (.safetensors), a config (.toml), or synthetic:SEED
         file: String,
+        /// For a config: a recording that a model of it would learn from; may be given again
+        #[arg(long = "recording", value_name = "RECORDING")]
+        recordings: Vec<String>,
+        /// For a config: override a setting: key=value or id.key=value
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
         #[arg(long)]
         json: bool,
+    },
+    /// Write a fitted linear pipeline as an ONNX model
+    ///
+    /// `csp` with `lda`, `logistic` or a linear `svm`: the graph takes the samples of a window, as they enter
+    /// the stage `covariance`. `tangent` with one of these: the graph takes the tangent vector, since ONNX
+    /// has no operator for the logarithm of a matrix; the reference matrix is in the file's metadata. Both
+    /// give the probabilities of the classes. All numbers are of 64 bits. What cannot be exported (`mdm`, `fgmdm`, a
+    /// curved kernel, `reject`) is refused with the reason.
+    Export {
+        /// A model that `saltatory fit` wrote
+        model: PathBuf,
+        /// Where to write the ONNX model
+        #[arg(long, value_name = "OUT.onnx")]
+        out: PathBuf,
     },
     /// Measure what the engine costs on this machine
     ///
@@ -302,7 +322,10 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Streams { wait, json } => control::streams::streams(wait, json),
         Command::List { toml: true, .. } => control::print(&control::reference::text()),
         Command::List { family, json, .. } => control::list::list(family, json),
-        Command::Inspect { file, json } => control::inspect::inspect(&file, json),
+        Command::Inspect { file, recordings, sets, json } => {
+            control::inspect::inspect(&file, &recordings, &sets, json)
+        }
+        Command::Export { model, out } => control::export::export(&model, &out),
         Command::Bench { peer: Some(seconds), .. } => control::bench::peer(seconds),
         Command::Bench {
             suites,

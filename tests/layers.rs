@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["ring", "formats", "wire"],               // threads, files and networks as bytes <-> values
     &["sources", "stages", "sinks"],            // the units
     &["model"],                                 // what stages learned
-    &["config"],                                // units, made and connected
+    &["config", "onnx"],                        // units, made and connected; models for others
     &["engine"],                                // makes them run
     &["fit"],                                   // calibration and evaluation
     &["control"],                               // what the commands do

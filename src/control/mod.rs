@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod doctor;
+pub mod export;
 pub mod fit;
 pub mod inspect;
 pub mod list;

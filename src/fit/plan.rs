@@ -1,11 +1,11 @@
 //! A pipeline that is to be fitted or evaluated, taken apart: what comes before its windows, and what works
 //! on them.
 
-use super::{Step, Tail};
+use super::{Epochs, Step, Tail};
 use crate::config::{self, Config, Method, Node, Tune, Unit};
 use crate::error::{Error, Result};
 use crate::frame::Spec;
-use crate::model::Link;
+use crate::model::{Facts, Link};
 use crate::stages::{Stage, window};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,15 @@ impl Plan {
         let sources = stand_ins(&config);
         let chain = learning_chain(&mut config, &sources)?;
         Ok(config.links(&chain))
+    }
+
+    /// What the model of a fit on `recordings` would say of itself, before anything is learned.
+    pub fn facts(&self, recordings: &[String]) -> Result<Facts> {
+        let epochs = recordings.iter().map(|name| self.epochs(name)).collect::<Result<_>>()?;
+        let epochs = Epochs::pool(epochs)?;
+        let mut facts = Facts::new(epochs.input, self.links()?, epochs.classes);
+        facts.data = epochs.provenance;
+        Ok(facts)
     }
 
     /// The stages behind the windowing, up to the last that learns.

@@ -13,7 +13,7 @@
 //! left between them, which grows with how clear the decision is, so that their order is kept.
 
 /// The weight of the tie-break.
-const TIE: f64 = 1e-9;
+pub const TIE: f64 = 1e-9;
 /// The most Newton steps; ten are usual.
 const MAX_STEPS: usize = 200;
 /// The optimum is reached when the gradient, per example, is below this.
