@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod fit;
 pub mod inspect;
 pub mod list;
+pub mod live;
 pub mod loopback;
 pub mod machine;
 pub mod play;
