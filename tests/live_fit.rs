@@ -6,7 +6,7 @@
 mod lab;
 
 use lab::{Lab, Process, until};
-use saltatory::control::live::{Live, Outcome, calibrate};
+use saltatory::control::live::{Live, Outcome, Refit, calibrate};
 use saltatory::control::stop::Stop;
 use saltatory::engine::balance::faults;
 use saltatory::fit::{Epochs, Plan};
@@ -87,6 +87,66 @@ estimator = "lwf"
 kind = "mdm"
 "#;
 
+/// A stage that takes windows out of the stream itself.
+const POWER: &str = r#"
+[[stage]]
+kind = "pick"
+from = "eeg"
+channels = ["C3", "Cz", "C4"]
+
+[[stage]]
+kind = "bandpass"
+low_hz = 8.0
+high_hz = 13.0
+
+[[stage]]
+kind = "band_power"
+step_s = 0.5
+length_s = 2.5
+log = true
+
+[[stage]]
+kind = "lda"
+
+[fit]
+classes = { left = "T1", right = "T2" }
+start_s = 0.5
+length_s = 2.5
+"#;
+
+/// Several stages that learn, with others between and behind them, and an answer for what is like no class.
+const SPATIAL: &str = r#"
+[[stage]]
+kind = "bandpass"
+from = "eeg"
+low_hz = 8.0
+high_hz = 30.0
+
+[[stage]]
+kind = "window"
+length_s = 2.0
+step_s = 0.1
+
+[[stage]]
+kind = "covariance"
+
+[[stage]]
+kind = "csp"
+filters = 4
+
+[[stage]]
+kind = "lda"
+reject = 3.0
+
+[[stage]]
+kind = "vote"
+windows = 3
+
+[fit]
+classes = { left = "T1", right = "T2" }
+start_s = 0.5
+"#;
+
 fn asked<'a>(config: &'a Path, out: &'a Path, speed: Speed) -> Live<'a> {
     Live {
         config,
@@ -133,6 +193,8 @@ fn live_epochs_and_models_are_those_of_a_recording() {
     let cases = [
         ("windows", WINDOWS, Speed::Max),
         ("events", EVENTS, Speed::Max),
+        ("power", POWER, Speed::Max),
+        ("spatial", SPATIAL, Speed::Max),
         ("paced", WINDOWS, Speed::Times(8.0)),
         ("paced-events", EVENTS, Speed::Times(8.0)),
     ];
@@ -214,6 +276,41 @@ fn the_pipeline_decides_while_it_learns() {
     assert!(chance < 0.05, "{right} of {n} trials rightly decided");
     let last = outcome.refits.last().unwrap();
     assert!(last.interval.unwrap()[0] > 0.5, "{last:?}");
+}
+
+/// Whatever learns and whatever stands behind it, the first model is taken up like the later ones.
+#[test]
+fn every_shape_of_pipeline_takes_up_its_models() {
+    let lab = Lab::new();
+    for (name, stages) in [("events", EVENTS), ("power", POWER), ("spatial", SPATIAL)] {
+        let config = lab.write(&format!("{name}.toml"), format!("{SESSION}{stages}"));
+        let out = lab.path(&format!("{name}.safetensors"));
+        let outcome = run(&Live { run: true, ..asked(&config, &out, Speed::Times(20.0)) });
+        assert!(outcome.swaps >= 2, "{name}: {} models were taken up", outcome.swaps);
+        assert!(outcome.report.latency.engine.n >= 3, "{name}: no decisions");
+        let losses = outcome.report.ledger.iter().filter(|p| !p.counts.is_empty());
+        assert_eq!(losses.count(), 0, "{name}: {:?}", outcome.report.ledger);
+        let recorded = Plan::new(&config, &[]).unwrap().epochs("synthetic:3").unwrap();
+        same_epochs(&outcome.epochs, &recorded);
+    }
+}
+
+/// Of a subject whose hands are easily told apart some 40 trials are enough; of one where nothing tells them
+/// apart the accuracy is not known well enough yet.
+#[test]
+fn it_says_when_more_trials_hardly_help() {
+    let lab = Lab::new();
+    for (difficulty, enough) in [("0.0", true), ("1.0", false)] {
+        let difficulty = format!("line_hz = 60.0\ndifficulty = {difficulty}");
+        let session = SESSION.replace("124.0", "340.0").replace("line_hz = 60.0", &difficulty);
+        let config = lab.write("enough.toml", format!("{session}{WINDOWS}"));
+        let out = lab.path("enough.safetensors");
+        let outcome = run(&asked(&config, &out, Speed::Times(30.0)));
+        let least = |refit: &Refit| *refit.counts.values().min().unwrap();
+        let early = outcome.refits.iter().filter(|refit| least(refit) < 10);
+        assert!(early.into_iter().all(|refit| !refit.enough));
+        assert_eq!(outcome.refits.last().unwrap().enough, enough, "{:?}", outcome.refits);
+    }
 }
 
 #[test]
