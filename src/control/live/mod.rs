@@ -177,7 +177,10 @@ impl Calibration<'_> {
     fn take_in(&mut self) {
         while let Ok(arrival) = self.inbox.try_recv() {
             match arrival {
-                Arrival::Opened(spec) => self.epochs = Some(none_yet(&spec, &self.classes)),
+                Arrival::Opened(spec) => {
+                    self.view.log(&greeting(&spec, &self.classes));
+                    self.epochs = Some(none_yet(&spec, &self.classes));
+                }
                 Arrival::Marker(text) => self.hint.saw(&text, Instant::now()),
                 Arrival::Epoch(frame) => self.add(frame),
             }
@@ -288,6 +291,17 @@ impl Calibration<'_> {
         }
         Ok(Outcome { epochs, refits: self.refits, swaps: self.swaps, report })
     }
+}
+
+/// What is waited for.
+fn greeting(spec: &Spec, classes: &Classes) -> String {
+    let each =
+        classes.pairs().into_iter().map(|(name, texts)| format!("{name} ({})", texts.join(", ")));
+    let (cols, rate_hz, length_s) = (spec.cols, spec.rate_hz, spec.rows as f64 / spec.rate_hz);
+    format!(
+        "calibrating on {cols} channels at {rate_hz} Hz, {length_s} s at each cue: {}; Ctrl-C ends it",
+        each.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// An empty list of epochs of `spec`.

@@ -47,8 +47,7 @@ pub fn wilson(correct: usize, n: usize, confidence: f64) -> Interval {
 /// the first only, `lost` by the second only. The value is the plain difference, the interval that of
 /// Wald with one trial added to each of the two counts, which holds for few trials too.
 ///
-/// Reference: Bonett & Price, British Journal of Mathematical and Statistical Psychology 65 (2012)
-/// 479-488.
+/// Reference: Bonett & Price, Journal of Educational and Behavioral Statistics 37 (2012) 479-488.
 pub fn paired_difference(gained: usize, lost: usize, n: usize, confidence: f64) -> Interval {
     if n == 0 {
         return Interval { value: 0.0, low: -1.0, high: 1.0 };
