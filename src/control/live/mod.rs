@@ -323,8 +323,7 @@ fn none_yet(spec: &Spec, classes: &Classes) -> Epochs {
 fn too_few(epochs: &Epochs, ledger: &Ledger) -> Error {
     let counts = epochs.classes.iter().zip(epochs.counts());
     let counts: Vec<_> = counts.map(|(class, n)| format!("{class} {n}")).collect();
-    let lost: Vec<_> = ledger.totals().iter().map(|(c, n)| format!("{c} {n}")).collect();
-    let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") };
+    let lost = view::lost(ledger);
     Error::input(format!(
         "too few trials for a model: {}; each class needs {FIRST} (lost: {lost}); no model is written",
         counts.join(", ")

@@ -133,7 +133,8 @@ fn advice(refit: &Refit) -> String {
     }
 }
 
-fn lost(ledger: &Ledger) -> String {
+/// What was lost, in words.
+pub fn lost(ledger: &Ledger) -> String {
     let entries: Vec<_> = ledger.totals().iter().map(|(cause, n)| format!("{cause} {n}")).collect();
     if entries.is_empty() { "nothing".to_owned() } else { entries.join(", ") }
 }
