@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use saltatory::config::Method;
 use saltatory::control::bench::Suite;
-use saltatory::control::{self, fit::Evaluate, fit::Fit, list::Family, stop::Stop};
+use saltatory::control::{self, fit::Evaluate, fit::Fit, list::Family, live::Live, stop::Stop};
 use saltatory::error::Result;
 use saltatory::fit::{Phase, Protocol};
 use saltatory::sources::Speed;
@@ -85,15 +85,45 @@ enum Command {
         #[arg(long)]
         chunk: Option<usize>,
     },
-    /// Calibrate: fit the pipeline of a config on recordings and write the model
+    /// Calibrate: fit the pipeline of a config on recordings, or live, and write the model
+    ///
+    /// On recordings it reads them, cross-validates and fits once. With --live it runs the sources of the
+    /// config instead and cuts epochs at the markers while the participant works, exactly as it would out of
+    /// a recording of the same streams. As soon as every class has three trials it fits after each further
+    /// one, beside the run, and writes MODEL; shows the cross-validated accuracy with its interval; and says
+    /// when more trials hardly help. Ctrl-C ends it in good order. docs/calibration.md shows a session.
+    #[command(after_help = "Examples:\n  \
+        saltatory fit my.toml RUN1.xdf RUN2.xdf --out model.safetensors\n  \
+        saltatory fit my.toml --live --out model.safetensors --for 10m\n  \
+        saltatory fit my.toml --live --run --trials 30 --out model.safetensors    decides meanwhile\n  \
+        saltatory fit my.toml --live --out model.safetensors --json    a line per fit, for programs")]
     Fit {
         config: PathBuf,
         /// Recordings with markers, or synthetic:SEED
-        #[arg(required = true)]
+        #[arg(required_unless_present = "live")]
         recordings: Vec<String>,
         /// Where to write the model
         #[arg(long, value_name = "MODEL")]
         out: PathBuf,
+        /// Learn from the sources of the config while the participant works
+        #[arg(long, conflicts_with_all = ["recordings", "tune"])]
+        live: bool,
+        /// Live: let the pipeline decide meanwhile, into its sinks, always with the newest model
+        #[arg(long, requires = "live")]
+        run: bool,
+        /// Live: end after this time, such as 90s or 10m
+        #[arg(long = "for", value_name = "TIME", value_parser = seconds, requires = "live")]
+        for_s: Option<f64>,
+        /// Live: trials of each class that are wanted; then it ends, or with --run learns no more
+        #[arg(long, value_name = "N", requires = "live")]
+        trials: Option<usize>,
+        /// Live: how well the accuracy has to be known, as half its 95 % interval, before more trials are
+        /// said to hardly help [default: 0.1]
+        #[arg(long, value_name = "SHARE", value_parser = share, requires = "live")]
+        precision: Option<f64>,
+        /// Live: speed of recorded and simulated sources: 1, 4, max
+        #[arg(long, requires = "live")]
+        speed: Option<Speed>,
         /// Search the settings of the [tune] table first; order and lag by this method
         #[arg(long, value_enum)]
         tune: Option<Method>,
@@ -103,7 +133,7 @@ enum Command {
         /// Override a setting: key=value or id.key=value
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
-        /// Print the scores as JSON
+        /// Print the scores as JSON; live, a line per fit
         #[arg(long)]
         json: bool,
     },
@@ -287,7 +317,27 @@ fn dispatch(command: Command) -> Result<()> {
             let options = control::play::Options { speed, repeat, name, wait, chunk };
             control::play::play(&recording, &options, &Stop::on_signal()?)
         }
-        Command::Fit { config, recordings, out, tune, report, sets, json } => {
+        Command::Fit {
+            config,
+            out,
+            live: true,
+            run,
+            for_s,
+            trials,
+            precision,
+            speed,
+            report,
+            sets,
+            json,
+            ..
+        } => {
+            let (config, out, report) = (&config, &out, report.as_deref());
+            let (sets, precision) = (&sets, precision.unwrap_or(0.1));
+            let asked =
+                Live { config, sets, out, run, for_s, speed, trials, precision, report, json };
+            control::live::live(&asked, &Stop::on_signal()?)
+        }
+        Command::Fit { config, recordings, out, tune, report, sets, json, .. } => {
             let (config, out, report) = (&config, &out, report.as_deref());
             let (sets, recordings) = (&sets, &recordings);
             control::fit::fit(&Fit { config, sets, recordings, out, tune, report, json })
@@ -389,5 +439,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match (number.parse::<f64>(), factor) {
         (Ok(n), Some((_, factor))) if n >= 0.0 && n.is_finite() => Ok(n * factor),
         _ => Err("expected a time such as 60s, 5m or 1h".into()),
+    }
+}
+
+/// Reads a share between 0 and 1, such as 0.1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("expected a share above 0 and below 1, such as 0.1".into()),
     }
 }

@@ -34,7 +34,7 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
     let plan = Plan::new(asked.config, asked.sets)?;
     let epochs = cut(&plan, asked.recordings)?;
     let tested = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
-    let results = cross_validated(&[tested.clone()], epochs.clone(), Protocol::Within)?;
+    let results = cross_validated(std::slice::from_ref(&tested), epochs.clone(), Protocol::Within)?;
     let epochs = Epochs::pool(epochs)?;
     let choice = search(&tested, &epochs, asked.out)?;
     let tuned = choice.as_ref().map(|c| c.sets.clone()).unwrap_or_default();
@@ -51,7 +51,8 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
         let facts = what_was_done(Protocol::Within, asked.recordings, asked.sets);
         let title = format!("Fit of {}", asked.config.display());
         let report = summary::report(&title, facts, &results);
-        write_report(path, &plan, asked.recordings, report, &results)?;
+        let epochs = || Epochs::pool(cut(&plan, asked.recordings)?);
+        write_report(path, &plan, asked.recordings, report, &results, epochs)?;
     }
     if asked.json {
         let text = serde_json::json!({ "model": asked.out, "results": results, "tuned": choice });
@@ -122,7 +123,8 @@ pub fn evaluate(asked: &Evaluate<'_>) -> Result<()> {
         let facts = what_was_done(asked.protocol, asked.recordings, asked.sets);
         let title = format!("Evaluation of {}", asked.config.display());
         let report = summary::report(&title, facts, &results);
-        write_report(path, &plan, asked.recordings, report, &results)?;
+        let epochs = || Epochs::pool(cut(&plan, asked.recordings)?);
+        write_report(path, &plan, asked.recordings, report, &results, epochs)?;
     }
     if asked.json {
         return print_json(&serde_json::json!({
@@ -178,7 +180,11 @@ fn cut(plan: &Plan, recordings: &[String]) -> Result<Vec<Epochs>> {
 }
 
 /// What was done, for the head of a report.
-fn what_was_done(protocol: Protocol, recordings: &[String], sets: &[String]) -> Vec<Fact> {
+pub(super) fn what_was_done(
+    protocol: Protocol,
+    recordings: &[String],
+    sets: &[String],
+) -> Vec<Fact> {
     let how = match protocol {
         Protocol::Within => "all recordings as one session, 5 stratified folds",
         Protocol::Cross => "each recording by a model of the others",
@@ -195,35 +201,45 @@ fn what_was_done(protocol: Protocol, recordings: &[String], sets: &[String]) -> 
     facts
 }
 
-/// Writes the results as JSON, or a page with pictures of the first pipeline.
-fn write_report(
+/// Refuses the name of a report that says neither page nor JSON.
+pub(super) fn check_report(path: &Path) -> Result<()> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("json" | "html") => Ok(()),
+        _ => {
+            let text =
+                format!("--report {}: expected a name ending in .html or .json", path.display());
+            Err(Error::config(text))
+        }
+    }
+}
+
+/// Writes the results as JSON, or a page with pictures of the first pipeline and its `epochs`; the time
+/// course comes out of the recordings themselves, where there are any.
+pub(super) fn write_report(
     path: &Path,
     plan: &Plan,
     recordings: &[String],
     mut report: Report,
     results: &[Evaluation],
+    epochs: impl FnOnce() -> Result<Epochs>,
 ) -> Result<()> {
+    check_report(path)?;
     let text = match path.extension().and_then(|e| e.to_str()) {
         Some("json") => serde_json::to_string_pretty(results).unwrap_or_default(),
-        Some("html") => {
+        _ => {
             let bar = progress(4, "drawing");
-            let epochs = Epochs::pool(cut(plan, recordings)?)?;
+            let epochs = epochs()?;
             report.curve = Some(portrait::learning_curve(plan, &epochs)?);
             bar.inc(1);
             report.scatter = portrait::scatter(plan, &epochs)?;
             bar.inc(1);
             report.maps = Some(portrait::maps(plan, &epochs)?);
             bar.inc(1);
-            if report.time.is_none() {
+            if report.time.is_none() && !recordings.is_empty() {
                 report.time = portrait::time_course(plan, recordings)?;
             }
             bar.finish_and_clear();
             report::render(&report)
-        }
-        _ => {
-            let text =
-                format!("--report {}: expected a name ending in .html or .json", path.display());
-            return Err(Error::config(text));
         }
     };
     std::fs::write(path, text)

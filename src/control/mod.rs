@@ -7,6 +7,7 @@ pub mod export;
 pub mod fit;
 pub mod inspect;
 pub mod list;
+pub mod live;
 pub mod loopback;
 pub mod machine;
 pub mod play;

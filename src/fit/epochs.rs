@@ -121,22 +121,30 @@ impl Plan {
     }
 }
 
-/// The stage that cuts epochs where the running pipeline has sliding windows.
-fn epoch_stage(
+/// The settings of the stage that cuts epochs where the running pipeline has sliding windows of the settings
+/// `window`; a marker may come `history_s` after its time.
+pub(super) fn epoch_settings(
     fit: Option<&config::Fit>,
     classes: &Classes,
     window: &serde_json::Value,
-) -> Result<Box<dyn Stage>> {
+    history_s: f64,
+) -> Result<event::Settings> {
     let fit = fit.ok_or_else(no_classes)?;
     let seconds = |key: &str| window.get(key).and_then(serde_json::Value::as_f64);
     // Where the length can be left out it is the step.
     let window_s = seconds("length_s").or_else(|| seconds("step_s"));
     let length_s = fit.length_s.or(window_s).unwrap_or_default();
     let (classes, start_s) = (classes.clone(), fit.start_s);
-    // A recording is read in order of time, so no marker comes late.
-    event::Settings { classes, start_s, length_s, history_s: 1.0 }
-        .build()
-        .map_err(|e| e.at("[fit]"))
+    Ok(event::Settings { classes, start_s, length_s, history_s })
+}
+
+/// The stage that cuts epochs out of a recording. That is read in order of time, so no marker comes late.
+fn epoch_stage(
+    fit: Option<&config::Fit>,
+    classes: &Classes,
+    window: &serde_json::Value,
+) -> Result<Box<dyn Stage>> {
+    epoch_settings(fit, classes, window, 1.0)?.build().map_err(|e| e.at("[fit]"))
 }
 
 /// Runs both streams of a recording through `head` and collects what comes out.

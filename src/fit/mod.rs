@@ -1,11 +1,14 @@
-//! Calibration and evaluation, offline: recordings through the same stages that run live.
+//! Calibration and evaluation: recordings through the same stages that run live.
 //!
-//! `plan` takes a pipeline apart, `epochs` cuts labelled examples out of recordings, `tail` is the part
+//! `plan` takes a pipeline apart, `epochs` cuts labelled examples out of recordings, `branch` out of a
+//! pipeline that runs, `enough` says when more of them stop helping, `tail` is the part
 //! of the pipeline behind the windowing, `validate` cross-validates it, `online` runs it over whole
 //! recordings, `tune` searches settings, `zero_phase` filters as papers
 //! do. `metrics` scores decisions, `stats` says how sure a score is, `pictures` makes vectors small enough
 //! to draw, `summary` and `portrait` gather what `report` shows.
 
+mod branch;
+mod enough;
 mod epochs;
 pub mod metrics;
 mod online;
@@ -21,6 +24,9 @@ mod tune;
 mod validate;
 mod zero_phase;
 
+pub use branch::Branch;
+pub(crate) use branch::free;
+pub use enough::{Gain, LEAST_TRIALS, enough, gain};
 pub use epochs::Epochs;
 pub use online::{Online, Window};
 pub use plan::{Phase, Plan};

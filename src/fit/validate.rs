@@ -114,8 +114,7 @@ pub fn evaluate(
     match protocol {
         Protocol::Within => {
             pooled.check_counts(2)?;
-            let folds = FOLDS.min(pooled.counts().into_iter().min().unwrap_or(0));
-            let fold_of = stratified(&pooled.labels, folds);
+            let (folds, fold_of) = within(&pooled);
             for plan in plans {
                 let bench = Bench::new(plan, &pooled, &fold_of, progress)?;
                 all.push(bench.test(0..folds, pooled.name.clone())?);
@@ -139,6 +138,12 @@ pub fn evaluate(
         }
     }
     Ok(all)
+}
+
+/// Number of folds within a session, and the fold in which each epoch is tested.
+pub(super) fn within(epochs: &Epochs) -> (usize, Vec<usize>) {
+    let folds = FOLDS.min(epochs.counts().into_iter().min().unwrap_or(0));
+    (folds, stratified(&epochs.labels, folds))
 }
 
 /// One pipeline and the data that it is tested on.
@@ -250,7 +255,7 @@ pub(super) fn features(plan: &Plan, epochs: &Epochs) -> Result<Way> {
 }
 
 /// Trains on some of the features `way` of all epochs, tests others.
-fn test_on(
+pub(super) fn test_on(
     plan: &Plan,
     epochs: &Epochs,
     way: &Way,

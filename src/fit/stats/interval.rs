@@ -43,6 +43,24 @@ pub fn wilson(correct: usize, n: usize, confidence: f64) -> Interval {
     Interval { value: p, low, high }
 }
 
+/// By how much one share is above another, where both are of the same `n` trials: `gained` were right by
+/// the first only, `lost` by the second only. The value is the plain difference, the interval that of
+/// Wald with one trial added to each of the two counts, which holds for few trials too.
+///
+/// Reference: Bonett & Price, Journal of Educational and Behavioral Statistics 37 (2012) 479-488.
+pub fn paired_difference(gained: usize, lost: usize, n: usize, confidence: f64) -> Interval {
+    if n == 0 {
+        return Interval { value: 0.0, low: -1.0, high: 1.0 };
+    }
+    let value = (gained as f64 - lost as f64) / n as f64;
+    let (up, down) =
+        ((gained as f64 + 1.0) / (n as f64 + 2.0), (lost as f64 + 1.0) / (n as f64 + 2.0));
+    let z = -quantile((1.0 - confidence) / 2.0);
+    let half = z * ((up + down - (up - down).powi(2)) / (n as f64 + 2.0)).sqrt();
+    let (low, high) = ((up - down - half).max(-1.0), (up - down + half).min(1.0));
+    Interval { value, low, high }
+}
+
 /// The bootstrap interval of the mean of `values` (scores of folds, recordings or subjects), by
 /// [`bca`] over `resamples` means of as many values drawn with replacement.
 ///
@@ -128,6 +146,20 @@ mod tests {
         assert_eq!((at(0, 0).low, at(0, 0).high), (0.0, 1.0));
         assert!(at(5, 10).high - at(5, 10).low > at(50, 100).high - at(50, 100).low);
         assert!((at(3, 10).low - (1.0 - at(7, 10).high)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn paired_difference_is_that_of_bonett_and_price() {
+        // By hand, with z = 1.959964: up = 10/42, down = 4/42, half = z sqrt((14/42 - (6/42)^2) / 42).
+        let got = paired_difference(9, 3, 40, 0.95);
+        assert_eq!(got.value, 0.15);
+        assert!((got.low - -0.026_320_8).abs() < 1e-6, "{got:?}");
+        assert!((got.high - 0.312_035_1).abs() < 1e-6, "{got:?}");
+        // Without a difference it is still not certain that there is none.
+        let none = paired_difference(0, 0, 20, 0.95);
+        assert!(none.low < -0.1 && none.high == -none.low, "{none:?}");
+        let empty = paired_difference(0, 0, 0, 0.95);
+        assert_eq!((empty.low, empty.high), (-1.0, 1.0));
     }
 
     #[test]

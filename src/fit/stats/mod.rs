@@ -8,7 +8,7 @@ mod interval;
 mod paired;
 
 pub use chance::{chance_p, chance_threshold};
-pub use interval::{Interval, bca, bootstrap_mean, wilson};
+pub use interval::{Interval, bca, bootstrap_mean, paired_difference, wilson};
 pub use paired::{McNemar, holm, mcnemar, sign_flip, signed_rank};
 
 /// The ranks of `values` from 1 on, in their order; equal values share the mean of their ranks.

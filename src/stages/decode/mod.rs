@@ -218,6 +218,14 @@ impl<D: Decoder> Linear for DecoderStage<D> {
 }
 
 /// What the scores of `classes` look like.
+/// What a decoder with `settings` will send about `classes` once it has learned them.
+pub fn promised(settings: &serde_json::Value, rate_hz: f64, mut classes: Vec<String>) -> Spec {
+    if settings.get("reject").is_some_and(|threshold| !threshold.is_null()) {
+        classes.push(reject::NONE.to_string());
+    }
+    scores_spec(rate_hz, classes)
+}
+
 fn scores_spec(rate_hz: f64, classes: Vec<String>) -> Spec {
     Spec {
         payload: Payload::Scores,
