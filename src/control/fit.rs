@@ -34,7 +34,7 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
     let plan = Plan::new(asked.config, asked.sets)?;
     let epochs = cut(&plan, asked.recordings)?;
     let tested = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
-    let results = cross_validated(&[tested.clone()], epochs.clone(), Protocol::Within)?;
+    let results = cross_validated(std::slice::from_ref(&tested), epochs.clone(), Protocol::Within)?;
     let epochs = Epochs::pool(epochs)?;
     let choice = search(&tested, &epochs, asked.out)?;
     let tuned = choice.as_ref().map(|c| c.sets.clone()).unwrap_or_default();
