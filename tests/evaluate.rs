@@ -95,7 +95,7 @@ fn band_power_learns() {
         assert!(e.frames.iter().all(|f| f.span.last - f.span.first == 319), "2 s at 160 Hz");
     }
     let results =
-        saltatory::fit::evaluate(&[plan.clone()], epochs, saltatory::fit::Protocol::Cross, &|| ())
+        saltatory::fit::evaluate(std::slice::from_ref(&plan), epochs, saltatory::fit::Protocol::Cross, &|| ())
             .unwrap();
     let (n, correct) = results.iter().fold((0, 0), |(n, c), r| (n + r.n, c + r.correct));
     println!("{correct} of {n} right");
@@ -146,7 +146,7 @@ fn a_filter_bank_learns_and_rejects() {
         let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
         let cross = saltatory::fit::Protocol::Cross;
         let results =
-            saltatory::fit::evaluate(&[plan.clone()], epochs.collect(), cross, &|| ()).unwrap();
+            saltatory::fit::evaluate(std::slice::from_ref(&plan), epochs.collect(), cross, &|| ()).unwrap();
         let sum = |of: &dyn Fn(&saltatory::fit::Evaluation) -> usize| results.iter().map(of).sum();
         let answered = |r: &saltatory::fit::Evaluation| r.confusion.concat().iter().sum();
         let counts: [usize; 3] = [sum(&|r| r.n), sum(&|r| r.correct), sum(&answered)];
@@ -178,7 +178,7 @@ fn nothing_leaks() {
             }
         }
         let results = saltatory::fit::evaluate(
-            &[plan.clone()],
+            std::slice::from_ref(&plan),
             epochs,
             saltatory::fit::Protocol::Cross,
             &|| (),
