@@ -17,8 +17,10 @@
 //! References: Moakher, SIAM J. Matrix Anal. Appl. 26 (2005); Barachant et al., IEEE Trans. Biomed.
 //! Eng. 59 (2012).
 
+mod geodesic;
 mod linear;
 mod mean;
+pub mod procrustes;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,7 @@ use super::padded::{Padded, WIDTH, dot};
 use super::simd::{Cpu, Simd, Work};
 use super::triangular::{self, Shape};
 use super::tridiagonal::{self, Logarithm};
+pub use geodesic::Geodesic;
 pub use linear::LinearForms;
 pub use mean::Mean;
 use std::f64::consts::SQRT_2;

@@ -6,10 +6,18 @@ use crate::frame::{Frame, Spec};
 use crate::kind::{Kind, kind};
 use crate::math::spd::{NotSpd, Spd};
 
+pub mod align;
+pub mod moving;
+pub mod recentre;
+mod session;
 pub mod tangent;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] = &[kind::<_, tangent::Settings>("tangent")];
+pub const KINDS: &[Kind<dyn Stage>] = &[
+    kind::<_, recentre::Settings>("recentre"),
+    kind::<_, align::Settings>("align"),
+    kind::<_, tangent::Settings>("tangent"),
+];
 
 impl From<NotSpd> for Fault {
     fn from(error: NotSpd) -> Self {
