@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use saltatory::config::Method;
 use saltatory::control::bench::Suite;
-use saltatory::control::{self, fit::Fit, list::Family, stop::Stop};
+use saltatory::control::{self, fit::Fit, fit::Refit, list::Family, stop::Stop};
 use saltatory::error::Result;
 use saltatory::fit::{Phase, Protocol};
 use saltatory::sources::Speed;
@@ -47,6 +47,10 @@ enum Command {
         /// Take up changes of the config file and the model while running, without losing a sample
         #[arg(long)]
         reload: bool,
+        /// Write what the stages that adapt have learned, with the rest of the model, to this file: every
+        /// minute and at the end
+        #[arg(long, value_name = "MODEL")]
+        keep_learned: Option<PathBuf>,
         /// Print latency and ledger as JSON at the end
         #[arg(long)]
         json: bool,
@@ -94,6 +98,12 @@ enum Command {
         /// Where to write the model
         #[arg(long, value_name = "MODEL")]
         out: PathBuf,
+        /// Keep this model, and let only its stages `recentre` and `align` learn the recordings
+        #[arg(long, value_name = "MODEL", conflicts_with_all = ["tune", "report"])]
+        from: Option<PathBuf>,
+        /// With --from: learn from at most so many trials of each class, the first ones
+        #[arg(long, value_name = "N", requires = "from")]
+        trials: Option<usize>,
         /// Search the settings of the [tune] table first; order and lag by this method
         #[arg(long, value_enum)]
         tune: Option<Method>,
@@ -246,11 +256,11 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<()> {
     match command {
-        Command::Run { config, for_s, sets, speed, report, reload, json } => {
+        Command::Run { config, for_s, sets, speed, report, reload, keep_learned, json } => {
             let config = config::load(&config, &sets)?;
             let keep_decisions = report.is_some();
             let reload = reload.then_some(sets);
-            let options = control::run::Options { for_s, speed, keep_decisions, reload };
+            let options = control::run::Options { for_s, speed, keep_decisions, reload, keep_learned };
             control::run::command(config, &options, report.as_deref(), json, &Stop::on_signal()?)
         }
         Command::Check { config, sets, json } => control::check::check(&config, &sets, json),
@@ -258,7 +268,14 @@ fn dispatch(command: Command) -> Result<()> {
             let options = control::play::Options { speed, repeat, name, wait, chunk };
             control::play::play(&recording, &options, &Stop::on_signal()?)
         }
-        Command::Fit { config, recordings, out, tune, report, sets, json } => {
+        Command::Fit {
+            config, recordings, out, from: Some(from), trials, sets, json, ..
+        } => {
+            let (config, out, from) = (&config, &out, &from);
+            let (sets, recordings) = (&sets, &recordings);
+            control::fit::refit(&Refit { config, sets, recordings, from, out, trials, json })
+        }
+        Command::Fit { config, recordings, out, tune, report, sets, json, .. } => {
             let (config, out, report) = (&config, &out, report.as_deref());
             let (sets, recordings) = (&sets, &recordings);
             control::fit::fit(&Fit { config, sets, recordings, out, tune, report, json })
