@@ -260,7 +260,8 @@ fn dispatch(command: Command) -> Result<()> {
             let config = config::load(&config, &sets)?;
             let keep_decisions = report.is_some();
             let reload = reload.then_some(sets);
-            let options = control::run::Options { for_s, speed, keep_decisions, reload, keep_learned };
+            let options =
+                control::run::Options { for_s, speed, keep_decisions, reload, keep_learned };
             control::run::command(config, &options, report.as_deref(), json, &Stop::on_signal()?)
         }
         Command::Check { config, sets, json } => control::check::check(&config, &sets, json),
@@ -268,9 +269,7 @@ fn dispatch(command: Command) -> Result<()> {
             let options = control::play::Options { speed, repeat, name, wait, chunk };
             control::play::play(&recording, &options, &Stop::on_signal()?)
         }
-        Command::Fit {
-            config, recordings, out, from: Some(from), trials, sets, json, ..
-        } => {
+        Command::Fit { config, recordings, out, from: Some(from), trials, sets, json, .. } => {
             let (config, out, from) = (&config, &out, &from);
             let (sets, recordings) = (&sets, &recordings);
             control::fit::refit(&Refit { config, sets, recordings, from, out, trials, json })

@@ -23,7 +23,7 @@ const KEY: &str = "saltatory";
 
 /// Settings that may differ between training and running: they say how often and when, not what; or
 /// how what was learned moves on.
-const LIVE_KEYS: [(&str, &str); 10] = [
+const LIVE_KEYS: [(&str, &str); 11] = [
     ("window", "step_s"),
     ("event", "history_s"),
     ("recentre", "mode"),
@@ -31,6 +31,7 @@ const LIVE_KEYS: [(&str, &str); 10] = [
     ("recentre", "tau_s"),
     ("recentre", "every"),
     ("recentre", "outlier"),
+    ("mdm", "start"),
     ("mdm", "adapt_s"),
     ("mdm", "confidence"),
     ("mdm", "outlier"),

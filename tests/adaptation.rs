@@ -93,7 +93,8 @@ fn rotations_are_found() {
         let get = |key: &str| golden.array(&format!("{case}.{key}")).1;
         let n = golden.array(&format!("{case}.x")).0[1];
         let (targets, sources, turned) = (get("targets"), get("sources"), get("turned"));
-        let each = |all: &'_ [f64]| all.chunks_exact(n * n).map(<[f64]>::to_vec).collect::<Vec<_>>();
+        let each =
+            |all: &'_ [f64]| all.chunks_exact(n * n).map(<[f64]>::to_vec).collect::<Vec<_>>();
         let loss = |targets: &[f64], sources: &[f64]| {
             let (t, s) = (each(targets), each(sources));
             let (t, s): (Vec<&[f64]>, Vec<&[f64]>) =
@@ -171,7 +172,9 @@ fn recentring_makes_up_for_new_gains() {
                 .filter(|i| test.frames[*i].span.last as f64 >= 60.0 * test.input.rate_hz)
                 .collect();
             let right = |tail: &mut Tail, gains: &[f64]| -> usize {
-                late.iter().filter(|i| decides(tail, &test.frames[**i], gains) == test.labels[**i]).count()
+                late.iter()
+                    .filter(|i| decides(tail, &test.frames[**i], gains) == test.labels[**i])
+                    .count()
             };
             let same = vec![1.0; test.input.channels.len()];
             for seed in 0..3 {
@@ -212,7 +215,7 @@ fn procrustes_makes_up_for_a_rotation_and_recentring_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let config = |stage: &str| {
         format!(
-            "[[source]]\nkind = \"lsl\"\nid = \"eeg\"\n[[source]]\nkind = \"lsl\"\nid = \"markers\"\n\
+            "[[source]]\nkind = \"lsl\"\nid = \"eeg\"\ntype = \"EEG\"\n[[source]]\nkind = \"lsl\"\nid = \"markers\"\n\
              type = \"Markers\"\n[[stage]]\nkind = \"pick\"\nfrom = \"eeg\"\nchannels = [\"FC3\", \
              \"FC4\", \"C3\", \"Cz\", \"C4\", \"CP3\", \"CPz\", \"CP4\"]\n[[stage]]\nkind = \"bandpass\"\n\
              low_hz = 8.0\nhigh_hz = 30.0\n[[stage]]\nkind = \"window\"\nlength_s = 2.5\nstep_s = 0.1\n\
@@ -220,7 +223,8 @@ fn procrustes_makes_up_for_a_rotation_and_recentring_does_not() {
              kind = \"mdm\"\n[fit]\nclasses = {{ left = \"T1\", right = \"T2\" }}\nstart_s = 0.5\n"
         )
     };
-    let recentre = plan(folder.path(), "recentre", &config("kind = \"recentre\"\nmode = \"fixed\""));
+    let recentre =
+        plan(folder.path(), "recentre", &config("kind = \"recentre\"\nmode = \"fixed\""));
     let align = plan(folder.path(), "align", &config("kind = \"align\""));
     let mut total = [0; 4];
     for runs in &recordings {
@@ -239,7 +243,8 @@ fn procrustes_makes_up_for_a_rotation_and_recentring_does_not() {
                     tail.refit(&few.spec, &few.examples()).unwrap();
                     let rest = target.frames.iter().zip(&target.labels);
                     let rest = rest.filter(|(frame, _)| !few.frames.contains(frame));
-                    let hits = rest.map(|(f, y)| usize::from(decides(&mut tail, f, &[1.0; 8]) == *y));
+                    let hits =
+                        rest.map(|(f, y)| usize::from(decides(&mut tail, f, &[1.0; 8]) == *y));
                     hits.fold((0, 0), |(hits, n), hit| (hits + hit, n + 1))
                 };
                 let (before, n) = right(&recentre, &target);
@@ -350,9 +355,68 @@ fn what_is_not_learned_is_counted() {
         assert_eq!((seen.unlearned, seen.frames.len()), (usual + 2, frames.len() + 2));
         assert_eq!(stage.fitted().unwrap().save().unwrap(), before, "{method}");
         let mut frames = feed.frames(&[1]);
-        let uses = heap::uses(|| frames.iter_mut().for_each(|f| stage.process(f, &mut Null).unwrap()));
+        let uses =
+            heap::uses(|| frames.iter_mut().for_each(|f| stage.process(f, &mut Null).unwrap()));
         assert_eq!(uses, 0, "{method}: uses of the heap");
     }
+}
+
+/// The mean of a class follows sure decisions, and no others; off by default.
+#[test]
+fn class_means_follow_sure_decisions() {
+    let classes = ["small".to_owned(), "large".to_owned()];
+    let at = |v: f64| matrix(1, &[v]);
+    let (x, y) = ([at(1.0), at(1.1), at(8.0), at(9.0)], [0, 0, 1, 1]);
+    let new = |snippet: &str| {
+        let mut mdm = stage("mdm", snippet);
+        mdm.fitted().unwrap().fit(&Examples::new(&x, &y, &classes)).unwrap();
+        mdm.prepare(&[spec(1)]).unwrap();
+        mdm
+    };
+    // One window a second, each brings a second of new data.
+    let window = |k: u64, v: f64| {
+        let mut frame = at(v);
+        (frame.span.first, frame.span.last) = (160 * k, 160 * k + 159);
+        frame
+    };
+    let live = |mdm: &mut dyn Stage| {
+        mdm.fitted().unwrap().save().unwrap().tensors.get("live").map(|t| t.data.clone())
+    };
+    let drifted: Vec<Frame> = (0..60).map(|k| window(k, 12.0)).collect();
+    let mut still = new("");
+    run(still.as_mut(), &drifted);
+    assert_eq!(live(still.as_mut()), None);
+    let mut mdm = new("adapt_s = 20.0");
+    let mut reader = mdm.fitted().unwrap().live().unwrap();
+    // Between the classes it is not sure, so nothing moves.
+    run(mdm.as_mut(), &(0..10).map(|k| window(k, 3.0)).collect::<Vec<_>>());
+    assert_eq!(live(mdm.as_mut()), None);
+    run(mdm.as_mut(), &drifted);
+    let means = live(mdm.as_mut()).unwrap();
+    // After three time constants a twentieth of the way is left, exp(-3) of the logarithm: the window at
+    // 0..10 s was not learned from, and no second counts twice.
+    let (start, end) = (72.0_f64.sqrt().ln(), 12.0_f64.ln());
+    let left = (end - means[1].ln()) / (end - start);
+    assert!((left - (-3.0_f64).exp()).abs() < 0.01, "{left} of the way is left");
+    assert!((means[0] - 1.1_f64.sqrt()).abs() < 1e-9, "the other class stays: {}", means[0]);
+    assert_eq!(reader.take().unwrap()["live"].data, means);
+    let part = mdm.fitted().unwrap().save().unwrap();
+    mdm.interrupt();
+    assert_eq!(live(mdm.as_mut()), Some(means.clone()));
+    mdm.reset();
+    assert_eq!(live(mdm.as_mut()), None);
+    let scores = |snippet: &str, part: &Part| {
+        let mut mdm = stage("mdm", snippet);
+        mdm.fitted().unwrap().load(part).unwrap();
+        mdm.prepare(&[spec(1)]).unwrap();
+        numbers(&run(mdm.as_mut(), &[at(4.0)]))
+    };
+    let untouched = numbers(&run(new("").as_mut(), &[at(4.0)]));
+    assert_ne!(scores("", &part), untouched);
+    assert_eq!(scores("start = \"learned\"", &part), untouched);
+    let mut frames = drifted.clone();
+    let uses = heap::uses(|| frames.iter_mut().for_each(|f| mdm.process(f, &mut Null).unwrap()));
+    assert_eq!(uses, 0, "uses of the heap");
 }
 
 /// From the command line: a run keeps what it learned in a file of its own, and a model is tied to a new
@@ -397,10 +461,27 @@ fn models_are_kept_and_refitted() {
     assert_eq!(before.parts["mdm"], after.parts["mdm"]);
     let set = format!("model={kept}");
     works(&["run", &at("run.toml"), "--set", &set, "--speed", "max"]);
-    works(&["run", &at("run.toml"), "--set", &set, "--set", "recentre.start=learned", "--speed", "max"]);
+    works(&[
+        "run",
+        &at("run.toml"),
+        "--set",
+        &set,
+        "--set",
+        "recentre.start=learned",
+        "--speed",
+        "max",
+    ]);
 
     works(&[
-        "fit", &at("fit.toml"), "synthetic:7", "--from", &model, "--trials", "4", "--out", &tied,
+        "fit",
+        &at("fit.toml"),
+        "synthetic:7",
+        "--from",
+        &model,
+        "--trials",
+        "4",
+        "--out",
+        &tied,
     ]);
     let tied = Model::load(Path::new(&tied)).unwrap();
     assert_eq!(before.parts["mdm"], tied.parts["mdm"]);
@@ -518,7 +599,9 @@ struct Chain<'a> {
 impl Emit for Chain<'_> {
     fn emit(&mut self, frame: &mut Frame) {
         match self.rest.split_first_mut() {
-            Some((stage, rest)) => stage.process(frame, &mut Chain { rest, out: self.out }).unwrap(),
+            Some((stage, rest)) => {
+                stage.process(frame, &mut Chain { rest, out: self.out }).unwrap()
+            }
             None => self.out.push(frame.clone()),
         }
     }

@@ -67,7 +67,8 @@ pub fn run(config: Config, options: &Options, stop: &Stop) -> Result<Report> {
 /// As [`run`], with the report of a run that failed on its way.
 fn try_run(config: Config, options: &Options, stop: &Stop) -> Result<(Report, Result<()>)> {
     let mut reload = options.reload.as_ref().map(|sets| Reload::new(&config, sets));
-    let mut keeper = options.keep_learned.as_deref().map(|to| Keeper::new(&config, to)).transpose()?;
+    let mut keeper =
+        options.keep_learned.as_deref().map(|to| Keeper::new(&config, to)).transpose()?;
     let mut session = Session::start(config, options, stop)?;
     session.running.watch(stop, |running| {
         if let Some(reload) = &mut reload {

@@ -125,7 +125,8 @@ impl Tail {
     pub fn load(&mut self, parts: &BTreeMap<String, Part>) -> Result<()> {
         for Step { id, stage, .. } in &mut self.steps {
             let Some(fitted) = stage.fitted() else { continue };
-            let lacking = || Error::mismatch(format!("the model holds nothing for the stage `{id}`"));
+            let lacking =
+                || Error::mismatch(format!("the model holds nothing for the stage `{id}`"));
             let part = parts.get(id).ok_or_else(lacking)?;
             fitted.load(part).map_err(|e| e.at(format_args!("stage `{id}`")))?;
         }

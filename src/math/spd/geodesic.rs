@@ -62,6 +62,15 @@ impl Geodesic {
     }
 }
 
+impl Spd {
+    /// Makes `whitener`, from [`Spd::lower_whitener`], that of `m`; on an error it stays as it was.
+    pub fn follow(&mut self, whitener: &mut Whitener, m: &[f64]) -> Result<(), NotSpd> {
+        triangular::cholesky(self.cpu, m, &mut self.factor)?;
+        linalg::invert_lower_into(&self.factor, &mut whitener.matrix);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

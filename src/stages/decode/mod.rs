@@ -6,7 +6,9 @@ use super::{Emit, Examples, Fault, Fitted, Linear, Stage, single};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
+use crate::ledger::Cause;
 
+mod adapting;
 pub mod logistic;
 pub mod mdm;
 pub mod vote;
@@ -32,6 +34,15 @@ pub trait Decoder: Send {
     /// **Data.** Writes one probability per class for `x`, which has the promised shape. No heap,
     /// no lock, no I/O, no panic.
     fn scores(&mut self, x: &Frame, out: &mut [f64]) -> Result<(), Fault>;
+
+    /// **Data.** Learns from the frame that it has just given scores for, once these have been sent. Says
+    /// whether it did; `None` if it does not learn from such a frame anyway.
+    fn adapt(&mut self, _x: &Frame) -> Option<bool> {
+        None
+    }
+
+    /// **Data.** Forgets what it has learned since it was prepared.
+    fn reset(&mut self) {}
 
     /// **Control.** The part that learns from examples, if there is one.
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
@@ -93,10 +104,17 @@ impl<D: Decoder> Stage for DecoderStage<D> {
             return Err(Fault("the frame has another shape than was promised"));
         }
         emit.emit(&mut self.out);
+        if !frame.data.is_empty() && self.decoder.adapt(frame) == Some(false) {
+            emit.count(Cause::Unlearned, 1);
+        }
         Ok(())
     }
 
-    fn reset(&mut self) {}
+    fn reset(&mut self) {
+        self.decoder.reset();
+    }
+
+    fn interrupt(&mut self) {}
 
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         self.decoder.fitted()

@@ -282,7 +282,8 @@ impl Fitted for Align {
         let means = part.tensor("means", 3)?;
         let dispersion = part.tensor("dispersion", 1)?.data.first().copied().unwrap_or_default();
         if turned != n || means.shape[1..] != [n, n] || dispersion <= 0.0 {
-            let text = "the model's arrays `reference`, `rotation`, `dispersion` and `means` do not fit";
+            let text =
+                "the model's arrays `reference`, `rotation`, `dispersion` and `means` do not fit";
             return Err(Error::mismatch(text));
         }
         let means = means.data.clone();

@@ -23,8 +23,7 @@ impl Whitening {
         let room = || vec![0.0; n * n];
         let spd = Spd::new(n);
         let mut new = Self { n, spd, matrix: room(), next: room(), product: room() };
-        new.follow(reference)
-            .map_err(|e| Error::mismatch(format!("the reference matrix {e}")))?;
+        new.follow(reference).map_err(|e| Error::mismatch(format!("the reference matrix {e}")))?;
         Ok(new)
     }
 
@@ -75,11 +74,7 @@ pub(super) fn recordings(examples: &Examples<'_>) -> Vec<Vec<usize>> {
 }
 
 /// The mean of `some` of the examples.
-pub(super) fn mean(
-    examples: &Examples<'_>,
-    some: &[usize],
-    method: Method,
-) -> Result<Vec<f64>> {
+pub(super) fn mean(examples: &Examples<'_>, some: &[usize], method: Method) -> Result<Vec<f64>> {
     let frames: Vec<&[f64]> = some.iter().map(|i| examples.frames[*i].data.as_slice()).collect();
     let weights: Vec<f64> =
         some.iter().map(|i| examples.weights.get(*i).copied().unwrap_or(1.0)).collect();
