@@ -271,7 +271,9 @@ fn recentring_leaks_nothing() {
     let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
     let mut epochs: Vec<_> = epochs.collect();
     let accuracy = |epochs: &[Epochs]| {
-        let results = evaluate(&[plan.clone()], epochs.to_vec(), Protocol::Cross, &|| ()).unwrap();
+        let results =
+            evaluate(std::slice::from_ref(&plan), epochs.to_vec(), Protocol::Cross, &|| ())
+                .unwrap();
         let (n, correct) = results.iter().fold((0, 0), |(n, c), r| (n + r.n, c + r.correct));
         (correct as f64 / n as f64, n)
     };
