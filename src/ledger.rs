@@ -45,11 +45,13 @@ pub enum Cause {
     Degraded,
     /// Decisions that came after their deadline.
     Late,
+    /// Windows from which a stage that adapts did not learn: flagged BAD, unusual, or of no use.
+    Unlearned,
 }
 
 impl Cause {
     /// Every cause, in the order they are shown.
-    pub const ALL: [Cause; 16] = [
+    pub const ALL: [Cause; 17] = [
         Cause::Gap,
         Cause::Drop,
         Cause::Duplicate,
@@ -66,6 +68,7 @@ impl Cause {
         Cause::Missed,
         Cause::Degraded,
         Cause::Late,
+        Cause::Unlearned,
     ];
 
     /// Its name in JSON, logs and views.
@@ -87,6 +90,7 @@ impl Cause {
             Cause::Missed => "missed",
             Cause::Degraded => "degraded",
             Cause::Late => "late",
+            Cause::Unlearned => "unlearned",
         }
     }
 }

@@ -3,7 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use saltatory::config::Method;
 use saltatory::control::bench::Suite;
-use saltatory::control::{self, fit::Evaluate, fit::Fit, list::Family, live::Live, stop::Stop};
+use saltatory::control::fit::{Evaluate, Fit, Refit};
+use saltatory::control::{self, list::Family, live::Live, stop::Stop};
 use saltatory::error::Result;
 use saltatory::fit::{Phase, Protocol};
 use saltatory::sources::Speed;
@@ -47,6 +48,10 @@ enum Command {
         /// Take up changes of the config file and the model while running, without losing a sample
         #[arg(long)]
         reload: bool,
+        /// Write what the stages that adapt have learned, with the rest of the model, to this file: every
+        /// minute and at the end
+        #[arg(long, value_name = "MODEL")]
+        keep_learned: Option<PathBuf>,
         /// Print latency and ledger as JSON at the end
         #[arg(long)]
         json: bool,
@@ -105,8 +110,11 @@ enum Command {
         /// Where to write the model
         #[arg(long, value_name = "MODEL")]
         out: PathBuf,
+        /// Keep this model, and let only its stages `recentre` and `align` learn the recordings
+        #[arg(long, value_name = "MODEL", conflicts_with_all = ["tune", "report"])]
+        from: Option<PathBuf>,
         /// Learn from the sources of the config while the participant works
-        #[arg(long, conflicts_with_all = ["recordings", "tune"])]
+        #[arg(long, conflicts_with_all = ["recordings", "tune", "from"])]
         live: bool,
         /// Live: let the pipeline decide meanwhile, into its sinks, always with the newest model
         #[arg(long, requires = "live")]
@@ -114,8 +122,9 @@ enum Command {
         /// Live: end after this time, such as 90s or 10m
         #[arg(long = "for", value_name = "TIME", value_parser = seconds, requires = "live")]
         for_s: Option<f64>,
-        /// Live: trials of each class that are wanted; then it ends, or with --run learns no more
-        #[arg(long, value_name = "N", requires = "live")]
+        /// Live: trials of each class that are wanted; then it ends, or with --run learns no more. With
+        /// --from: learn from at most so many of each class, the first ones
+        #[arg(long, value_name = "N", conflicts_with = "tune")]
         trials: Option<usize>,
         /// Live: how well the accuracy has to be known, as half its 95 % interval, before more trials are
         /// said to hardly help [default: 0.1]
@@ -305,11 +314,12 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<()> {
     match command {
-        Command::Run { config, for_s, sets, speed, report, reload, json } => {
+        Command::Run { config, for_s, sets, speed, report, reload, keep_learned, json } => {
             let config = config::load(&config, &sets)?;
             let keep_decisions = report.is_some();
             let reload = reload.then_some(sets);
-            let options = control::run::Options { for_s, speed, keep_decisions, reload };
+            let options =
+                control::run::Options { for_s, speed, keep_decisions, reload, keep_learned };
             control::run::command(config, &options, report.as_deref(), json, &Stop::on_signal()?)
         }
         Command::Check { config, sets, json } => control::check::check(&config, &sets, json),
@@ -336,6 +346,11 @@ fn dispatch(command: Command) -> Result<()> {
             let asked =
                 Live { config, sets, out, run, for_s, speed, trials, precision, report, json };
             control::live::live(&asked, &Stop::on_signal()?)
+        }
+        Command::Fit { config, recordings, out, from: Some(from), trials, sets, json, .. } => {
+            let (config, out, from) = (&config, &out, &from);
+            let (sets, recordings) = (&sets, &recordings);
+            control::fit::refit(&Refit { config, sets, recordings, from, out, trials, json })
         }
         Command::Fit { config, recordings, out, tune, report, sets, json, .. } => {
             let (config, out, report) = (&config, &out, report.as_deref());

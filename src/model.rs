@@ -21,8 +21,21 @@ const MAX_BYTES: u64 = 4 << 30;
 /// The key of our metadata.
 const KEY: &str = "saltatory";
 
-/// Settings that may differ between training and running: they say how often and when, not what.
-const LIVE_KEYS: [(&str, &str); 2] = [("window", "step_s"), ("event", "history_s")];
+/// Settings that may differ between training and running: they say how often and when, not what; or
+/// how what was learned moves on.
+const LIVE_KEYS: [(&str, &str); 11] = [
+    ("window", "step_s"),
+    ("event", "history_s"),
+    ("recentre", "mode"),
+    ("recentre", "start"),
+    ("recentre", "tau_s"),
+    ("recentre", "every"),
+    ("recentre", "outlier"),
+    ("mdm", "start"),
+    ("mdm", "adapt_s"),
+    ("mdm", "confidence"),
+    ("mdm", "outlier"),
+];
 
 /// Everything in a model file.
 #[derive(Debug, Clone, PartialEq)]

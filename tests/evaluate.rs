@@ -94,9 +94,13 @@ fn band_power_learns() {
         assert!(e.counts().iter().all(|n| *n >= 6), "{:?}", e.counts());
         assert!(e.frames.iter().all(|f| f.span.last - f.span.first == 319), "2 s at 160 Hz");
     }
-    let results =
-        saltatory::fit::evaluate(std::slice::from_ref(&plan), epochs, saltatory::fit::Protocol::Cross, &|| ())
-            .unwrap();
+    let results = saltatory::fit::evaluate(
+        std::slice::from_ref(&plan),
+        epochs,
+        saltatory::fit::Protocol::Cross,
+        &|| (),
+    )
+    .unwrap();
     let (n, correct) = results.iter().fold((0, 0), |(n, c), r| (n + r.n, c + r.correct));
     println!("{correct} of {n} right");
     assert!(correct as f64 > 0.65 * n as f64, "{correct} of {n}");
@@ -146,7 +150,8 @@ fn a_filter_bank_learns_and_rejects() {
         let epochs = (1..=4).map(|seed| plan.epochs(&format!("synthetic:{seed}")).unwrap());
         let cross = saltatory::fit::Protocol::Cross;
         let results =
-            saltatory::fit::evaluate(std::slice::from_ref(&plan), epochs.collect(), cross, &|| ()).unwrap();
+            saltatory::fit::evaluate(std::slice::from_ref(&plan), epochs.collect(), cross, &|| ())
+                .unwrap();
         let sum = |of: &dyn Fn(&saltatory::fit::Evaluation) -> usize| results.iter().map(of).sum();
         let answered = |r: &saltatory::fit::Evaluation| r.confusion.concat().iter().sum();
         let counts: [usize; 3] = [sum(&|r| r.n), sum(&|r| r.correct), sum(&answered)];

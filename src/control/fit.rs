@@ -62,6 +62,61 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
     print(&format!("{}{tuned}model written to {}", report::table(&results), asked.out.display()))
 }
 
+/// What `saltatory fit --from` was asked for.
+pub struct Refit<'a> {
+    /// The config.
+    pub config: &'a Path,
+    /// Settings that replace those of the config.
+    pub sets: &'a [String],
+    /// Labelled recordings of the new session.
+    pub recordings: &'a [String],
+    /// The model to begin with; it stays as it is.
+    pub from: &'a Path,
+    /// Where the new model goes.
+    pub out: &'a Path,
+    /// The most trials of each class that are learned from.
+    pub trials: Option<usize>,
+    /// Whether what was done is printed as JSON.
+    pub json: bool,
+}
+
+/// Lets the stages of a model that tie it to a session learn another one, and keeps all else.
+pub fn refit(asked: &Refit<'_>) -> Result<()> {
+    let mut model = Model::load(asked.from)?;
+    let plan = Plan::new(asked.config, asked.sets)?.with(&model.facts.tuned);
+    let epochs = Epochs::pool(cut(&plan, asked.recordings)?)?;
+    let epochs = asked.trials.map_or_else(|| epochs.clone(), |most| epochs.first_of_each(most));
+    model.facts.check(&epochs.input, &plan.links()?)?;
+    if epochs.classes != model.facts.classes {
+        return Err(Error::mismatch(format!(
+            "the model knows the classes {:?}, the config names {:?}",
+            model.facts.classes, epochs.classes
+        )));
+    }
+    let mut tail = plan.tail()?;
+    tail.load(&model.parts)?;
+    let refitted = tail.refit(&epochs.spec, &epochs.examples())?;
+    if refitted.is_empty() {
+        return Err(Error::config(
+            "no stage of this config ties it to a session: add one of kind recentre or align and fit \
+             it with `saltatory fit`",
+        ));
+    }
+    model.parts = tail.parts()?;
+    for (of, count) in epochs.provenance.iter().enumerate() {
+        let used = epochs.groups.iter().filter(|group| **group == of).count();
+        model.facts.data.push(crate::model::Provenance { epochs: used, ..count.clone() });
+    }
+    model.save(asked.out)?;
+    if asked.json {
+        let (n, model) = (epochs.frames.len(), asked.out);
+        let text = serde_json::json!({ "model": model, "refitted": refitted, "trials": n });
+        return print_json(&text);
+    }
+    let (n, which) = (epochs.frames.len(), refitted.join(", "));
+    print(&format!("{n} trials moved {which}; model written to {}", asked.out.display()))
+}
+
 /// Searches the settings of a pipeline that is tuned. Cells that are done are kept in a file beside the
 /// model, so that a search that was stopped goes on where it was.
 fn search(plan: &Plan, epochs: &Epochs, out: &Path) -> Result<Option<Choice>> {

@@ -1,6 +1,6 @@
 //! `saltatory run`: runs a config, watches it, and tells how it went.
 
-use super::running::Running;
+use super::running::{Learning, Running};
 use super::stop::Stop;
 use crate::config::{self, Config, Node, Unit};
 use crate::deadline;
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
 use crate::latency::{self, Latency};
 use crate::ledger::Page;
+use crate::model::Model;
 use crate::sinks::{Decision, Delivery, RunFacts, Sink};
 use crate::sources::Speed;
 use serde::Serialize;
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant, SystemTime};
 const RECORDER: &str = "report";
 /// How often the files of a config are looked at for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often what was learned is written down.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// How to run.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +37,8 @@ pub struct Options {
     /// Takes up changes of the config file and of the model while running; with the overrides that
     /// the config was loaded with.
     pub reload: Option<Vec<String>>,
+    /// Writes what the stages that adapt have learned into a model of this name.
+    pub keep_learned: Option<PathBuf>,
 }
 
 /// What a run leaves behind: the content of `--report`.
@@ -62,14 +67,22 @@ pub fn run(config: Config, options: &Options, stop: &Stop) -> Result<Report> {
 /// As [`run`], with the report of a run that failed on its way.
 fn try_run(config: Config, options: &Options, stop: &Stop) -> Result<(Report, Result<()>)> {
     let mut reload = options.reload.as_ref().map(|sets| Reload::new(&config, sets));
+    let mut keeper =
+        options.keep_learned.as_deref().map(|to| Keeper::new(&config, to)).transpose()?;
     let mut session = Session::start(config, options, stop)?;
     session.running.watch(stop, |running| {
         if let Some(reload) = &mut reload {
             reload.look(running);
         }
+        if let Some(keeper) = &mut keeper {
+            keeper.now_and_then(running.learning());
+        }
         true
     });
-    Ok(session.finish())
+    let mut learning = std::mem::take(session.running.learning());
+    let (report, result) = session.finish();
+    let kept = keeper.map_or(Ok(()), |mut keeper| keeper.write(&mut learning));
+    Ok((report, result.and(kept)))
 }
 
 /// A run whose decisions are gathered for a report.
@@ -101,6 +114,51 @@ impl Session {
         let decisions = std::mem::take(&mut collected.decisions);
         let (deadline, ledger) = (facts.health.report(), facts.ledger.pages());
         (Report { decisions, latency, deadline, realtime, ledger, balance }, result)
+    }
+}
+
+/// Writes what is learned while it runs into a model of its own, beside what was learned before.
+struct Keeper {
+    model: Model,
+    to: PathBuf,
+    written: Instant,
+}
+
+impl Keeper {
+    fn new(config: &Config, to: &Path) -> Result<Self> {
+        let from = config.model.as_deref().ok_or_else(|| {
+            Error::config("there is no model to go on from: name one with --set model=MODEL")
+        })?;
+        let same = |path: &Path| path.canonicalize().ok();
+        if same(to).is_some() && same(to) == same(from) {
+            return Err(Error::config(format!(
+                "--keep-learned {}: is the model that it starts from, which has to stay as it is; \
+                 name another file",
+                to.display()
+            )));
+        }
+        let (model, to) = (Model::load(from)?, to.to_owned());
+        Ok(Self { model, to, written: Instant::now() })
+    }
+
+    /// Writes it when a minute has passed. What cannot be written is said, and the run goes on.
+    fn now_and_then(&mut self, learning: &mut Learning) {
+        if self.written.elapsed() < KEEP_EVERY {
+            return;
+        }
+        if let Err(e) = self.write(learning) {
+            eprintln!("what was learned is not kept: {e}");
+        }
+    }
+
+    fn write(&mut self, learning: &mut Learning) -> Result<()> {
+        self.written = Instant::now();
+        for (id, live) in learning {
+            if let (Some(part), Some(arrays)) = (self.model.parts.get_mut(id), live.take()) {
+                part.tensors.extend(arrays);
+            }
+        }
+        self.model.save(&self.to)
     }
 }
 

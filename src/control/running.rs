@@ -18,6 +18,7 @@ use crate::model::Model;
 use crate::ring::{BlockReader, BlockWriter, Doorbell, Producer, blocks, ring};
 use crate::sinks::RunFacts;
 use crate::sources::Speed;
+use crate::stages::live::LiveReader;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,9 +60,13 @@ pub struct Running {
     /// The nodes that sinks read from.
     tapped: Vec<Node>,
     grants: Vec<Grant>,
+    learning: Learning,
     threads: Threads,
     _elsewhere: Option<Elsewhere>,
 }
+
+/// The stages that learn while they run, by id, and where what they learned can be read.
+pub type Learning = Vec<(String, LiveReader)>;
 
 /// What has to be known of a running stage when the next pipeline comes.
 struct Stage {
@@ -126,6 +131,7 @@ impl Running {
         };
         let tapped: Vec<Node> = config.sinks.iter().flat_map(|s| s.from.clone()).collect();
         fuse(&mut config, &stages, &tapped);
+        let learning = learning(&mut config);
         let failed = Arc::new(AtomicBool::new(false));
         let (outlets, taps) = open_sinks(&mut config, &sources, &specs, offline, &facts, &failed)?;
         let parts = assemble(&mut config, &sources, &specs, offline, &facts, taps)?;
@@ -144,6 +150,7 @@ impl Running {
             fixed,
             tapped,
             grants,
+            learning,
             threads,
             _elsewhere: elsewhere,
         })
@@ -159,6 +166,11 @@ impl Running {
         &self.grants
     }
 
+    /// Where what is learned while it runs can be read.
+    pub fn learning(&mut self) -> &mut Learning {
+        &mut self.learning
+    }
+
     /// Puts the stages of `config` in the place of those that run, between two blocks, so that no
     /// sample is lost. Stages with the same settings and inputs keep their memory; their ids are
     /// returned. The graph must have the same shape: other settings and another model are fine, other
@@ -170,6 +182,7 @@ impl Running {
         fuse(&mut config, &stages, &self.tapped);
         let keep: Vec<bool> = (0..stages.len()).map(|i| self.keeps(&stages, i)).collect();
         self.threads.wait_for_swap()?;
+        let learning = learning(&mut config);
         let parts =
             assemble(&mut config, &self.sources, &specs, self.offline, &self.facts, Vec::new())?;
         for ((producer, bell), part) in self.threads.swaps.iter_mut().zip(parts) {
@@ -177,7 +190,7 @@ impl Running {
             producer.push_with(|slot| slot.0 = next.take());
             bell.ring();
         }
-        self.stages = stages;
+        (self.stages, self.learning) = (stages, learning);
         let kept = self.stages.iter().zip(&keep).filter(|(_, kept)| **kept);
         Ok(kept.map(|(s, _)| s.id.clone()).collect())
     }
@@ -285,6 +298,15 @@ fn fuse(config: &mut Config, stages: &[Stage], tapped: &[Node]) {
     let to_lanes = numbered.filter(|(node, stage)| stage.reaches_lanes(*node, stages));
     let seen: Vec<Node> = to_lanes.map(|(node, _)| node).chain(tapped.iter().copied()).collect();
     config.fuse(&seen);
+}
+
+/// The ways out for what the stages learn while they run. Stages that learn are never kept by a swap.
+fn learning(config: &mut Config) -> Learning {
+    let live = |unit: &mut Unit<dyn crate::stages::Stage>| {
+        let reader = unit.unit.fitted()?.live()?;
+        Some((unit.id.clone(), reader))
+    };
+    config.stages.iter_mut().filter_map(live).collect()
 }
 
 /// Loads the model and prepares the stages.

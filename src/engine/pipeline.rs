@@ -182,7 +182,7 @@ impl Pipeline {
     fn reset_behind(&mut self, entry: usize) {
         self.course.resets += 1;
         for i in &self.downstream[entry] {
-            self.nodes[*i].stage.reset();
+            self.nodes[*i].stage.interrupt();
         }
     }
 
@@ -292,7 +292,7 @@ fn process(
     if node.stage.process(frame, &mut out).is_err() {
         // A frame on which nothing is decided counts for nothing, but not its loss.
         node.counters.add(Cause::Fault, n.max(1));
-        node.stage.reset();
+        node.stage.interrupt();
     }
     course.watch.leave(caller);
 }

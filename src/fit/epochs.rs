@@ -272,6 +272,17 @@ impl Epochs {
         Self { frames, labels, groups, ..self.head() }
     }
 
+    /// The first `most` epochs of each class.
+    pub fn first_of_each(&self, most: usize) -> Self {
+        let mut seen = vec![0; self.classes.len()];
+        let mut early = |i: &usize| {
+            seen[self.labels[*i]] += 1;
+            seen[self.labels[*i]] <= most
+        };
+        let which: Vec<usize> = (0..self.labels.len()).filter(|i| early(i)).collect();
+        self.some(&which)
+    }
+
     /// All but the epochs themselves.
     fn head(&self) -> Self {
         Self {

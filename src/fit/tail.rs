@@ -103,6 +103,36 @@ impl Tail {
         Ok(())
     }
 
+    /// Lets the stages that tie the pipeline to a session learn another one from labelled frames of
+    /// `spec`, and changes nothing else; all must have been loaded. Returns the ids of those that did.
+    pub fn refit(&mut self, spec: &Spec, examples: &Examples<'_>) -> Result<Vec<String>> {
+        let given = (spec.clone(), examples.frames.to_vec());
+        let (mut made, mut refitted): (Vec<(Spec, Vec<Frame>)>, _) = (Vec::new(), Vec::new());
+        for Step { id, stage, from } in &mut self.steps {
+            let (spec, frames) = from.map_or(&given, |i| &made[i]);
+            let here = |e: Error| e.at(format_args!("stage `{id}`"));
+            if let Some(fitted) = stage.fitted()
+                && fitted.refit(&Examples { frames, ..*examples }).map_err(here)?
+            {
+                refitted.push(id.clone());
+            }
+            made.push(onward(stage.as_mut(), spec, frames).map_err(here)?);
+        }
+        Ok(refitted)
+    }
+
+    /// Takes over what the stages learned earlier.
+    pub fn load(&mut self, parts: &BTreeMap<String, Part>) -> Result<()> {
+        for Step { id, stage, .. } in &mut self.steps {
+            let Some(fitted) = stage.fitted() else { continue };
+            let lacking =
+                || Error::mismatch(format!("the model holds nothing for the stage `{id}`"));
+            let part = parts.get(id).ok_or_else(lacking)?;
+            fitted.load(part).map_err(|e| e.at(format_args!("stage `{id}`")))?;
+        }
+        Ok(())
+    }
+
     /// The scores of one frame; `None` where a stage can make nothing of it, which a run counts as a
     /// fault and answers nothing.
     pub fn scores(&mut self, frame: &Frame) -> Option<Vec<f64>> {
@@ -140,6 +170,12 @@ fn learn(
     if let Some(fitted) = stage.fitted() {
         fitted.fit(&Examples { frames, ..*examples })?;
     }
+    onward(stage, spec, frames)
+}
+
+/// Makes ready a stage that has just learned from `frames`, if it does. Returns what it sends, and what
+/// the frames become.
+fn onward(stage: &mut dyn Stage, spec: &Spec, frames: &[Frame]) -> Result<(Spec, Vec<Frame>)> {
     let learned = stage.fitted().and_then(Fitted::fitted_examples);
     let spec = stage.prepare(std::slice::from_ref(spec))?;
     let frames = match learned {

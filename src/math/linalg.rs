@@ -200,16 +200,22 @@ fn mirror(a: &mut [f64], n: usize) {
     }
 }
 
-/// The inverse of the lower triangular `l`.
+/// The inverse of the lower triangular `l`. Allocates.
 pub fn invert_lower(l: &Padded) -> Padded {
+    let mut inverse = Padded::new(l.n());
+    invert_lower_into(l, &mut inverse);
+    inverse
+}
+
+/// Puts the inverse of the lower triangular `l` into `inverse`, of the same size and zero above the
+/// diagonal.
+pub fn invert_lower_into(l: &Padded, inverse: &mut Padded) {
     let (n, stride) = (l.n(), l.stride());
-    let mut inverse = Padded::new(n);
     invert_lower_triangular(
         MatMut::from_column_major_slice_with_stride_mut(inverse.data_mut(), n, n, stride),
         view(l),
         Par::Seq,
     );
-    inverse
 }
 
 /// L^-1 X in place of X, n rows x any number of columns, column by column.

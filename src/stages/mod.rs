@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 pub mod decode;
 pub mod feature;
 pub mod filter;
+pub mod live;
 pub mod manifold;
 pub mod spatial;
 #[cfg(test)]
@@ -30,8 +31,15 @@ pub trait Stage: Send {
     /// What is emitted may be overwritten by the receiver, so history is kept in the stage.
     fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault>;
 
-    /// **Data.** Forgets the past, as after a gap: the stage then behaves as newly prepared.
+    /// **Data.** Forgets the past: the stage then behaves as newly prepared.
     fn reset(&mut self);
+
+    /// **Data.** The stream is interrupted: samples are missing, or the stage could not process a frame.
+    /// It forgets what rests on samples in a row. What it has learned of the session, if it adapts, it
+    /// keeps: a lost packet makes the person no other.
+    fn interrupt(&mut self) {
+        self.reset();
+    }
 
     /// **Control.** How long the stage delays what it passes on, in seconds (group delay at the
     /// centre of its band).
@@ -119,6 +127,19 @@ pub trait Fitted {
     /// What the examples that it has just been fitted on become on their way to the next stage, where
     /// that is not what [`Stage::process`] makes of a new frame.
     fn fitted_examples(&mut self) -> Option<Vec<Frame>> {
+        None
+    }
+
+    /// Fits anew only what ties the stage to one session, on labelled frames of another one, and leaves
+    /// alone what the stages behind rest on. False if there is nothing of that kind. What the frames
+    /// become is asked for as after [`Fitted::fit`].
+    fn refit(&mut self, _examples: &Examples<'_>) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Where what moves while the stage runs can be read, if anything does. Asked for once it is
+    /// prepared; the arrays belong into its [`Part`].
+    fn live(&mut self) -> Option<live::LiveReader> {
         None
     }
 

@@ -100,8 +100,7 @@ pub fn calibrate(asked: &Live<'_>, stop: &Stop) -> Result<(Outcome, Result<()>)>
     let graph = Graph { plan: plan.clone(), model: asked.out.to_owned(), decides: asked.run, to };
     let (config, classes) = graph.first()?;
     let drawn = asked.run && config.sinks.iter().any(|s| s.kind == "terminal");
-    let options =
-        Options { for_s: asked.for_s, speed: asked.speed, keep_decisions: false, reload: None };
+    let options = Options { for_s: asked.for_s, speed: asked.speed, ..Options::default() };
     let mut session = Session::start(config, &options, stop)?;
     let ledger = session.running.facts().ledger.clone();
     let mut calibration = Calibration {

@@ -122,6 +122,18 @@ impl Geometry {
         &mut self.spd
     }
 
+    /// Makes `reference` that of `m`; on an error it stays as it was. No heap for the affine-invariant
+    /// metric.
+    pub fn follow(&mut self, reference: &mut Reference, m: &[f64]) -> Result<(), NotSpd> {
+        match &mut reference.0 {
+            Prepared::Whitener(whitener) => self.spd.follow(whitener, m),
+            _ => {
+                *reference = self.reference(m)?;
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn n(&self) -> usize {
         self.spd.n()
     }

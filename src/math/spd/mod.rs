@@ -22,6 +22,8 @@ mod linear;
 mod mean;
 mod means;
 pub mod metric;
+pub mod procrustes;
+mod step;
 mod tangent;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ pub use linear::{LinearForms, symmetric};
 pub use mean::Mean;
 pub use metric::{Geometry, Metric, Reference};
 use std::f64::consts::SQRT_2;
+pub use step::Geodesic;
 pub use tangent::Tangent;
 
 /// A matrix whose numbers are all below this is taken for zero: their squares might underflow.

@@ -3,13 +3,15 @@
 //! A decoder file holds the mathematics of a [`Decoder`]; [`DecoderStage`] makes a stage of it.
 
 use super::manifold::not_fitted;
-use super::{Emit, Examples, Fault, Fitted, Linear, Part, Stage, single};
+use super::{Emit, Examples, Fault, Fitted, Linear, Part, Stage, live, single};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::{Kind, kind};
+use crate::ledger::Cause;
 use crate::math::logistic::softmax;
 use reject::Reject;
 
+mod adapting;
 pub mod bt_mdm;
 pub mod fgmdm;
 pub mod lda;
@@ -51,6 +53,15 @@ pub trait Decoder: Send {
     fn distances(&mut self, _x: &Frame, _out: &mut [f64]) -> Option<Result<(), Fault>> {
         None
     }
+
+    /// **Data.** Learns from the frame that it has just given scores for, once these have been sent. Says
+    /// whether it did; `None` if it does not learn from such a frame anyway.
+    fn adapt(&mut self, _x: &Frame) -> Option<bool> {
+        None
+    }
+
+    /// **Data.** Forgets what it has learned since it was prepared.
+    fn reset(&mut self) {}
 
     /// **Control.** The part that learns from examples, if there is one.
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
@@ -133,11 +144,21 @@ impl<D: Decoder> Stage for DecoderStage<D> {
         } else {
             return Err(Fault("the frame has another shape than was promised"));
         }
+        // Nothing is learned from what is like no class.
+        let rejected = self.reject.is_some() && self.out.data.last() == Some(&1.0);
         emit.emit(&mut self.out);
+        let learns = !frame.data.is_empty() && !rejected;
+        if learns && self.decoder.adapt(frame) == Some(false) {
+            emit.count(Cause::Unlearned, 1);
+        }
         Ok(())
     }
 
-    fn reset(&mut self) {}
+    fn reset(&mut self) {
+        self.decoder.reset();
+    }
+
+    fn interrupt(&mut self) {}
 
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         if self.reject.is_some() { Some(self) } else { self.decoder.fitted() }
@@ -189,6 +210,10 @@ impl<D: Decoder> Fitted for DecoderStage<D> {
 
     fn fitted_examples(&mut self) -> Option<Vec<Frame>> {
         self.decoder.fitted()?.fitted_examples()
+    }
+
+    fn live(&mut self) -> Option<live::LiveReader> {
+        self.decoder.fitted()?.live()
     }
 
     fn save(&self) -> Result<Part> {

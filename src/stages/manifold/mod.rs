@@ -6,13 +6,19 @@ use crate::frame::{Frame, Spec};
 use crate::kind::{Kind, kind};
 use crate::math::spd::{Geometry, Mean, Metric, NotSpd, Spd};
 
+pub mod align;
 pub mod bt_tangent;
 pub mod csp;
+pub mod moving;
+pub mod recentre;
+mod session;
 pub mod tangent;
 pub(super) mod toeplitz;
 
 /// The list of this family.
 pub const KINDS: &[Kind<dyn Stage>] = &[
+    kind::<_, recentre::Settings>("recentre"),
+    kind::<_, align::Settings>("align"),
     kind::<_, bt_tangent::Settings>("bt_tangent"),
     kind::<_, tangent::Settings>("tangent"),
     kind::<_, csp::Settings>("csp"),
