@@ -1,12 +1,14 @@
 //! Reads a config file and builds its units, keeping the place of everything for errors.
 
+mod compared;
+
 use super::overrides::Override;
 use super::{Config, Deadline, Fit, Key, Node, Placement, Realtime, Tune, Unit};
 use crate::deadline::Late;
 use crate::error::{Error, Result, nearest};
 use crate::kind::{BuildError, Kind};
 use crate::model::Model;
-use crate::stages::{Stage, window};
+use crate::stages::Stage;
 use crate::{sinks, sources, stages};
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -95,13 +97,6 @@ struct Reader<'i> {
     errors: Vec<String>,
 }
 
-/// A `[[compare]]` table.
-struct Compared<'i> {
-    name: String,
-    tune: Option<Tune>,
-    stages: Vec<Entry<'i>>,
-}
-
 /// A table of the file that will become a unit.
 struct Entry<'i> {
     table: Table<'i>,
@@ -135,16 +130,7 @@ impl<'i> Reader<'i> {
         let compared = self.compared(&mut root);
         let compare = compared.iter().map(|c| c.name.clone()).collect();
         match self.compared {
-            Some(name) => {
-                let Some(other) = compared.into_iter().find(|c| c.name == name) else {
-                    self.report(None, &format!("there is no [[compare]] of the name `{name}`"), "");
-                    return None;
-                };
-                let windowed = stages.iter().rposition(|e| makes_windows(e.kind.get_ref()));
-                stages.truncate(windowed.map_or(0, |i| i + 1));
-                stages.extend(other.stages);
-                tune = other.tune;
-            }
+            Some(name) => tune = self.put_in_place(name, compared, &mut stages)?,
             None => compared.into_iter().for_each(|c| self.check_compared(c)),
         }
         for set in self.sets.iter().filter(|s| s.path.len() == 2) {
@@ -193,45 +179,6 @@ impl<'i> Reader<'i> {
             config.sinks.extend(self.unit(entry, sinks::KINDS.iter(), "sink", from));
         }
         Some(config)
-    }
-
-    /// Takes the `[[compare]]` tables out of the file.
-    fn compared(&mut self, root: &mut DeTable<'i>) -> Vec<Compared<'i>> {
-        let mut all: Vec<Compared<'i>> = Vec::new();
-        for mut table in self.tables(root, "compare") {
-            let span = table.span();
-            let keys = table.get_mut();
-            let name = keys.remove("name").and_then(|v| self.read_as(v, "[[compare]]"));
-            let name: String = name.unwrap_or_default();
-            let within = format!("[[compare]] {name}");
-            if name.is_empty() || all.iter().any(|c| c.name == name) {
-                self.report(Some(span.clone()), "expected a `name` of its own", &within);
-            }
-            let tune = keys.remove("tune").and_then(|v| self.read_as(v, &within));
-            let stages = self.tables(keys, "stages");
-            if let Some(key) = keys.keys().next() {
-                let text = format!("unknown key `{}`", key.get_ref());
-                let known = ["name", "tune", "stages"];
-                self.report(Some(key.span()), &with_choices(&text, key.get_ref(), &known), &within);
-            }
-            if stages.is_empty() {
-                self.report(Some(span), "expected `stages = [{ kind = \"...\" }, ...]`", &within);
-            }
-            let stages = stages.into_iter().filter_map(|t| self.unit_table(t, "stage")).collect();
-            all.push(Compared { name, tune, stages });
-        }
-        all
-    }
-
-    /// Reports what is wrong with the stages of a `[[compare]]`.
-    fn check_compared(&mut self, compared: Compared<'i>) {
-        for entry in compared.stages {
-            if let Some(from) = &entry.from {
-                let at = from.first().map(Spanned::span);
-                self.report(at, "the stages of a [[compare]] stand one behind the other", "");
-            }
-            self.unit(entry, stages::kinds(), "stage", Vec::new());
-        }
     }
 
     /// Takes the tables of `[[name]]` out of the file.
@@ -581,11 +528,6 @@ impl<'i> Reader<'i> {
         };
         text.lines().next().unwrap_or_default().to_owned()
     }
-}
-
-/// Whether stages of `kind` cut samples into windows.
-fn makes_windows(kind: &str) -> bool {
-    window::KINDS.iter().any(|k| k.name == kind)
 }
 
 /// The stages that no other reads from.
