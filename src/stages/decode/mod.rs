@@ -109,8 +109,8 @@ impl<D: Decoder> DecoderStage<D> {
         }
     }
 
-    /// Answers what is like no class by one more class, [`reject::NONE`], if there is a threshold: see
-    /// [`reject`].
+    /// Answers what is like no class by one more class, `none`, if there is a threshold: see
+    /// `reject.rs`.
     pub fn rejecting(self, threshold: Option<f64>) -> Result<Self> {
         Ok(Self { reject: threshold.map(Reject::new).transpose()?, ..self })
     }

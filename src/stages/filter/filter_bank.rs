@@ -2,7 +2,7 @@
 //!
 //! In: samples of a regular stream. Out: the same samples, filtered by a causal Butterworth band-pass for each
 //! band; all channels of the first band, then all of the second, and so on, named like `C3@8-12`. Each
-//! band is what [`bandpass`](super::bandpass) makes of it. Delay: that of the slowest band, which is the
+//! band is what `bandpass` makes of it. Delay: that of the slowest band, which is the
 //! narrowest one. With `window`, `covariance`, `csp` with as many `bands`, and `lda` behind it: filter-bank
 //! common spatial patterns (Ang et al., IJCNN 2008).
 
