@@ -153,9 +153,9 @@ impl<'a> Grid<'a> {
         let kernels: Vec<String> = tune.kernel.iter().map(|k| format!("{k:?}")).collect();
         let inner = [
             axis(&stages, "kernel", &kernels),
-            axis(&stages, "c", &tune.c),
+            axis(&stages, "c", &numbers(&tune.c)),
             axis(&stages, "filters", &tune.filters),
-            axis(&stages, "l1_ratio", &tune.l1_ratio),
+            axis(&stages, "l1_ratio", &numbers(&tune.l1_ratio)),
         ];
         let shortcuts = axis(&stages, "calibrate", &[false]).concat();
         let ids = inner.iter().flatten().flatten().filter_map(|set| set.split('.').next());
@@ -347,6 +347,11 @@ fn axis<T: std::fmt::Display>(stages: &[Link], key: &str, values: &[T]) -> Axis 
     }
     let sets = |value| having().map(|s| format!("{}.{key}={value}", s.id)).collect();
     values.iter().map(sets).collect()
+}
+
+/// Numbers as TOML writes them, with a point.
+fn numbers(values: &[f64]) -> Vec<String> {
+    values.iter().map(|v| format!("{v:?}")).collect()
 }
 
 /// Every combination of the values of the axes that have any; the last runs fastest.

@@ -123,19 +123,23 @@ impl<'i> Reader<'i> {
         if self.compared.is_some() {
             LIVE.iter().for_each(|key| drop(root.remove(*key)));
         }
-        let mut tune = self.value::<Tune>(&mut root, "tune");
         let mut sources = self.entries(&mut root, "source");
         let mut stages = self.entries(&mut root, "stage");
         let mut sinks = self.entries(&mut root, "sink");
         let compared = self.compared(&mut root);
         let compare = compared.iter().map(|c| c.name.clone()).collect();
-        match self.compared {
-            Some(name) => tune = self.put_in_place(name, compared, &mut stages)?,
-            None => compared.into_iter().for_each(|c| self.check_compared(c)),
-        }
+        let compared_tune = match self.compared {
+            Some(name) => Some(self.put_in_place(name, compared, &mut stages)?),
+            None => {
+                compared.into_iter().for_each(|c| self.check_compared(c));
+                None
+            }
+        };
         for set in self.sets.iter().filter(|s| s.path.len() == 2) {
             self.set_in_unit(&mut root, [&mut sources, &mut stages, &mut sinks], set);
         }
+        let tune = self.value::<Tune>(&mut root, "tune");
+        let tune = compared_tune.unwrap_or(tune);
         self.check_ids([&sources, &stages, &sinks]);
         if sources.is_empty() {
             self.report(None, "there is no [[source]]: say where samples come from", "");
