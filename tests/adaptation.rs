@@ -429,7 +429,7 @@ fn models_are_kept_and_refitted() {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let stages = "[[stage]]\nkind = \"pick\"\nfrom = \"eeg\"\nchannels = [\"C3\", \"Cz\", \"C4\"]\n\
         [[stage]]\nkind = \"bandpass\"\nlow_hz = 8.0\nhigh_hz = 30.0\n[[stage]]\nkind = \"window\"\n\
-        length_s = 1.0\nstep_s = 0.1\n[[stage]]\nkind = \"covariance\"\n[[stage]]\nkind = \"recentre\"\n\
+        length_s = 1.0\nstep_s = 0.1\n[[stage]]\nkind = \"covariance\"\n[[stage]]\nkind = \"recentre\"\nevery = 5\n\
         [[stage]]\nkind = \"align\"\n[[stage]]\nkind = \"mdm\"\n\
         [fit]\nclasses = { left = \"T1\", right = \"T2\" }\nstart_s = 0.5\n";
     let source = |text: &str| format!("[[source]]\nid = \"eeg\"\n{text}\n{stages}");

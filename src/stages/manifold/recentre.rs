@@ -35,7 +35,8 @@ pub struct Settings {
     /// Time constant of forgetting, in seconds: what is older counts less and less. With 30, 60 s of new
     /// data replace more than 95 % of what was learned before.
     pub tau_s: f64,
-    /// Move with every n-th window only. Nothing is lost where windows overlap.
+    /// Move with every n-th window only. Where windows overlap, those between bring little that is new; a
+    /// move costs about three times what deciding on a window does.
     pub every: usize,
     /// Windows whose distance to the reference is larger than usual by so many robust standard
     /// deviations do not move it.
@@ -67,7 +68,7 @@ pub enum Start {
 impl Default for Settings {
     fn default() -> Self {
         let (method, mode, start) = (Method::Riemann, Mode::Online, Start::Live);
-        Self { method, mode, start, tau_s: 30.0, every: 5, outlier: 3.0 }
+        Self { method, mode, start, tau_s: 30.0, every: 30, outlier: 3.0 }
     }
 }
 
