@@ -107,6 +107,10 @@ enum Command {
         /// Recordings with markers, or synthetic:SEED
         #[arg(required_unless_present = "live")]
         recordings: Vec<String>,
+        /// How much each recording counts, such as 1,0.3 for a subject's own and another's; for `mdm` and
+        /// `bt_mdm`
+        #[arg(long = "weight", value_name = "W", value_delimiter = ',', conflicts_with_all = ["live", "from"])]
+        weights: Vec<f64>,
         /// Where to write the model
         #[arg(long, value_name = "MODEL")]
         out: PathBuf,
@@ -352,10 +356,10 @@ fn dispatch(command: Command) -> Result<()> {
             let (sets, recordings) = (&sets, &recordings);
             control::fit::refit(&Refit { config, sets, recordings, from, out, trials, json })
         }
-        Command::Fit { config, recordings, out, tune, report, sets, json, .. } => {
+        Command::Fit { config, recordings, weights, out, tune, report, sets, json, .. } => {
             let (config, out, report) = (&config, &out, report.as_deref());
-            let (sets, recordings) = (&sets, &recordings);
-            control::fit::fit(&Fit { config, sets, recordings, out, tune, report, json })
+            let (sets, recordings, weights) = (&sets, &recordings, &weights);
+            control::fit::fit(&Fit { config, sets, recordings, weights, out, tune, report, json })
         }
         Command::Evaluate {
             config,

@@ -51,7 +51,16 @@ start_s = 0.5
 
 /// A fit without anything special.
 fn asked<'a>(config: &'a Path, recordings: &'a [String], out: &'a Path) -> fit::Fit<'a> {
-    fit::Fit { config, sets: &[], recordings, out, tune: None, report: None, json: true }
+    fit::Fit {
+        config,
+        sets: &[],
+        recordings,
+        weights: &[],
+        out,
+        tune: None,
+        report: None,
+        json: true,
+    }
 }
 
 #[test]

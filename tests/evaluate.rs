@@ -363,3 +363,45 @@ fn trials_are_cut_as_they_are() {
         );
     }
 }
+
+/// With a weight next to nothing a recording might as well not be there; what cannot weigh says so.
+#[test]
+fn recordings_count_by_their_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        std::fs::read_to_string(support::root().join("configs/motor_imagery.toml")).unwrap();
+    let path = folder.path().join("mdm.toml");
+    let decoder = "[[stage]]\nkind = \"tangent\"\n\n[[stage]]\nkind = \"logistic\"";
+    assert!(config.contains(decoder));
+    std::fs::write(&path, config.replace(decoder, "[[stage]]\nkind = \"mdm\"")).unwrap();
+    type Means = saltatory::error::Result<Vec<f64>>;
+    let fit = |config: &std::path::Path, recordings: &[&str], weights: &[f64]| -> Means {
+        let recordings: Vec<String> = recordings.iter().map(|r| (*r).to_owned()).collect();
+        let out = folder.path().join("m.safetensors");
+        let asked = saltatory::control::fit::Fit {
+            config,
+            sets: &[],
+            recordings: &recordings,
+            weights,
+            out: &out,
+            tune: None,
+            report: None,
+            json: true,
+        };
+        saltatory::control::fit::fit(&asked)?;
+        let model = saltatory::model::Model::load(&out)?;
+        Ok(model.parts["mdm"].tensors["means"].data.clone())
+    };
+    let (one, both) = (["synthetic:1"], ["synthetic:1", "synthetic:2"]);
+    let alone = fit(&path, &one, &[]).unwrap();
+    let pooled = fit(&path, &both, &[]).unwrap();
+    let light = fit(&path, &both, &[1.0, 1e-9]).unwrap();
+    assert!(support::relative_error(&light, &alone) < 1e-6);
+    assert!(support::relative_error(&pooled, &alone) > 1e-3);
+    let even = fit(&path, &both, &[2.0, 2.0]).unwrap();
+    assert!(support::relative_error(&even, &pooled) < 1e-8);
+    let logistic = support::root().join("configs/motor_imagery.toml");
+    let error = fit(&logistic, &both, &[1.0, 0.5]).unwrap_err().to_string();
+    assert!(error.contains("count differently"), "{error}");
+    assert!(fit(&path, &both, &[1.0]).unwrap_err().to_string().contains("--weight"));
+}

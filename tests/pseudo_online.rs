@@ -62,6 +62,7 @@ fn evaluation_decides_as_a_run_does() {
         config: &path,
         sets: &[],
         recordings: &recordings,
+        weights: &[],
         out: &out,
         tune: None,
         report: None,

@@ -127,6 +127,7 @@ fn every_method_chooses_and_the_model_brings_it_along() {
             config: &path,
             sets: &sets,
             recordings: &recordings,
+            weights: &[],
             out: &out,
             tune: Some(method),
             report: None,

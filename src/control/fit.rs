@@ -19,6 +19,8 @@ pub struct Fit<'a> {
     pub sets: &'a [String],
     /// Recordings to learn from.
     pub recordings: &'a [String],
+    /// How much each of them counts; all alike if empty.
+    pub weights: &'a [f64],
     /// Where the model goes.
     pub out: &'a Path,
     /// How settings are searched first, if they are.
@@ -32,7 +34,7 @@ pub struct Fit<'a> {
 /// Fits a pipeline and writes the model; tells how well it does in cross-validation.
 pub fn fit(asked: &Fit<'_>) -> Result<()> {
     let plan = Plan::new(asked.config, asked.sets)?;
-    let epochs = cut(&plan, asked.recordings)?;
+    let epochs = weighted(cut(&plan, asked.recordings)?, asked.weights)?;
     let tested = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
     let results = cross_validated(std::slice::from_ref(&tested), epochs.clone(), Protocol::Within)?;
     let epochs = Epochs::pool(epochs)?;
@@ -217,6 +219,23 @@ fn cross_validated(
     let results = cross_validate(plans, epochs, protocol, &|| bar.inc(1));
     bar.finish_and_clear();
     results
+}
+
+/// Lets the epochs of each recording count as `weights` say.
+fn weighted(mut epochs: Vec<Epochs>, weights: &[f64]) -> Result<Vec<Epochs>> {
+    if weights.is_empty() {
+        return Ok(epochs);
+    }
+    let sound = weights.iter().all(|w| w.is_finite() && *w > 0.0);
+    if weights.len() != epochs.len() || !sound {
+        let text =
+            format!("--weight: expected {} numbers above 0, one per recording", epochs.len());
+        return Err(Error::config(text));
+    }
+    for (epochs, weight) in epochs.iter_mut().zip(weights) {
+        epochs.weights = vec![*weight; epochs.frames.len()];
+    }
+    Ok(epochs)
 }
 
 fn cut(plan: &Plan, recordings: &[String]) -> Result<Vec<Epochs>> {

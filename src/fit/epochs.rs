@@ -42,6 +42,8 @@ pub struct Epochs {
     pub provenance: Vec<Provenance>,
     /// The recording of each epoch, as an index into `provenance`.
     pub groups: Vec<usize>,
+    /// How much each epoch counts; empty where all count alike.
+    pub weights: Vec<f64>,
     /// What was lost on the way, in words.
     pub warnings: Vec<String>,
 }
@@ -92,6 +94,7 @@ impl Plan {
         Ok(Epochs {
             name: String::new(),
             groups: vec![0; frames.len()],
+            weights: Vec::new(),
             frames,
             labels,
             classes: classes.names(),
@@ -259,6 +262,7 @@ impl Epochs {
             pooled.provenance.extend(next.provenance);
             pooled.frames.extend(next.frames);
             pooled.labels.extend(next.labels);
+            pooled.weights.extend(next.weights);
             pooled.name = format!("{}+{}", pooled.name, next.name);
         }
         Ok(pooled)
@@ -269,7 +273,8 @@ impl Epochs {
         let frames = which.iter().map(|i| self.frames[*i].clone()).collect();
         let of = |all: &[usize]| which.iter().map(|i| all[*i]).collect();
         let (labels, groups) = (of(&self.labels), of(&self.groups));
-        Self { frames, labels, groups, ..self.head() }
+        let weights = which.iter().filter_map(|i| self.weights.get(*i).copied()).collect();
+        Self { frames, labels, groups, weights, ..self.head() }
     }
 
     /// The first `most` epochs of each class.
@@ -294,14 +299,15 @@ impl Epochs {
             input: self.input.clone(),
             provenance: self.provenance.clone(),
             groups: Vec::new(),
+            weights: Vec::new(),
             warnings: self.warnings.clone(),
         }
     }
 
     /// The epochs as examples to learn from.
     pub fn examples(&self) -> Examples<'_> {
-        let Self { frames, labels, classes, groups, .. } = self;
-        Examples { frames, labels, classes, groups, weights: &[] }
+        let Self { frames, labels, classes, groups, weights, .. } = self;
+        Examples { frames, labels, classes, groups, weights }
     }
 
     /// How many epochs each class has.

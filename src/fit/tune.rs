@@ -232,12 +232,13 @@ impl<'a> Grid<'a> {
             (0..self.fold_of.len()).partition(|i| self.fold_of[*i] != fold);
         let of = |all: &[usize]| train.iter().map(|i| all[*i]).collect::<Vec<_>>();
         let (labels, groups) = (of(&self.epochs.labels), of(&self.epochs.groups));
+        let weights = self.epochs.some(&train).weights;
         let classes = &self.epochs.classes;
         let truth: Vec<usize> = test.iter().map(|i| self.epochs.labels[*i]).collect();
         let frames = |which: &[usize]| which.iter().map(|i| features.train[*i].clone()).collect();
         let way = Way { spec: features.spec.clone(), train: frames(&train), test: frames(&test) };
         let given =
-            Examples { frames: &[], labels: &labels, classes, groups: &groups, weights: &[] };
+            Examples { frames: &[], labels: &labels, classes, groups: &groups, weights: &weights };
         // The stages before the first that is searched learn once.
         let mut tail = learning(plan)?;
         let common = tail.first_of(&self.searched).unwrap_or_default();

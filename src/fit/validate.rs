@@ -265,13 +265,14 @@ pub(super) fn test_on(
     let features = &way.train;
     let of = |all: &[usize]| train.iter().map(|i| all[*i]).collect::<Vec<_>>();
     let (labels, groups) = (of(&epochs.labels), of(&epochs.groups));
+    let weights: Vec<f64> = train.iter().filter_map(|i| epochs.weights.get(*i).copied()).collect();
     let frames: Vec<_> = train.iter().map(|i| features[*i].clone()).collect();
     let mut tail = plan.tail()?;
     let plain = tail.plain();
     tail.skip(plain);
     let classes = &epochs.classes;
     let examples =
-        Examples { frames: &frames, labels: &labels, classes, groups: &groups, weights: &[] };
+        Examples { frames: &frames, labels: &labels, classes, groups: &groups, weights: &weights };
     tail.fit(&way.spec, &examples)?;
     let trial = |i: &usize| {
         let (decided, scores) = answer(tail.scores(&features[*i]), classes.len());

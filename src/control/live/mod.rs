@@ -314,6 +314,7 @@ fn none_yet(spec: &Spec, classes: &Classes) -> Epochs {
         input: Input::of(spec),
         provenance: vec![Provenance { recording: "live".into(), sha256: String::new(), epochs: 0 }],
         groups: Vec::new(),
+        weights: Vec::new(),
         warnings: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@
 //! E = exp(sum_j a_j U_j), and the means of the classes are those of such E. No delay.
 //! Reference: pyRiemann's `FgMDM`; Barachant et al., LVA/ICA 2010.
 
-use super::{Decoder, DecoderStage, check_labels, nearness};
+use super::{Decoder, DecoderStage, check_alike, check_labels, nearness};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::fgda::directions;
@@ -144,6 +144,7 @@ impl FgMdm {
 impl Fitted for FgMdm {
     fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
         check_labels(examples)?;
+        check_alike(examples)?;
         let Examples { frames, labels: y, classes, .. } = *examples;
         let reference = mean_of(Metric::Riemann, examples, |_| true)?;
         let n = frames[0].rows;

@@ -3,7 +3,7 @@
 //! In: one row of p numbers x. Out: with two classes 1 / (1 + exp(-(w x + b))) for the second, with more
 //! the softmax of w_k x + b_k. The decoders differ in how weights w and intercepts b are learned. No delay.
 
-use super::{Decoder, check_labels, check_width, finite};
+use super::{Decoder, check_alike, check_labels, check_width, finite};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::logistic::Logistic;
@@ -68,6 +68,7 @@ impl<L: Learn> Decoder for LinearDecoder<L> {
 impl<L: Learn> Fitted for LinearDecoder<L> {
     fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
         check_labels(examples)?;
+        check_alike(examples)?;
         let Examples { frames: x, labels: y, classes, .. } = *examples;
         let rows: Vec<&[f64]> = x.iter().map(|f| f.data.as_slice()).collect();
         self.model = Some(self.how.learn(&rows, y, classes.len())?);

@@ -312,6 +312,16 @@ fn nearness(distances: &mut [f64]) {
     softmax(distances);
 }
 
+/// Refuses weighted examples, for what learns from all alike.
+pub(super) fn check_alike(examples: &Examples<'_>) -> Result<()> {
+    if examples.weights.is_empty() {
+        return Ok(());
+    }
+    Err(Error::mismatch(
+        "cannot learn from examples that count differently: use `mdm` or `bt_mdm`, or leave out the weights",
+    ))
+}
+
 /// The index of the largest number; the lowest one of several.
 fn argmax(v: &[f64]) -> usize {
     (0..v.len()).fold(0, |best, k| if v[k] > v[best] { k } else { best })

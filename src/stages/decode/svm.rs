@@ -10,7 +10,7 @@
 //!
 //! A linear kernel is folded into one row of weights per pair after the fit. No delay.
 
-use super::{Decoder, DecoderStage, check_labels, check_width, finite};
+use super::{Decoder, DecoderStage, check_alike, check_labels, check_width, finite};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::math::folds::stratified;
@@ -212,6 +212,7 @@ impl Decoder for Svm {
 impl Fitted for Svm {
     fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
         check_labels(examples)?;
+        check_alike(examples)?;
         let Examples { frames, labels: y, classes, .. } = *examples;
         let x: Vec<&[f64]> = frames.iter().map(|f| f.data.as_slice()).collect();
         let products = Products::new(&x)?;

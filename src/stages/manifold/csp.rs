@@ -149,6 +149,7 @@ impl Stage for Csp {
 impl Fitted for Csp {
     fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
         crate::stages::decode::check_labels(examples)?;
+        crate::stages::decode::check_alike(examples)?;
         let Examples { frames, labels: y, classes, .. } = *examples;
         let Settings { filters, bands, keep } = self.settings;
         let size = frames[0].cols;
