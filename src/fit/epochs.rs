@@ -5,6 +5,7 @@
 //! epochs are cut instead. Each recording starts with fresh filters.
 
 use super::plan::{feeds_markers, learning_chain, makes_windows, no_classes, windowing};
+use super::portrait::first_of_each;
 use super::zero_phase;
 use super::{Phase, Plan};
 use crate::config::{self, Config};
@@ -279,13 +280,8 @@ impl Epochs {
 
     /// The first `most` epochs of each class.
     pub fn first_of_each(&self, most: usize) -> Self {
-        let mut seen = vec![0; self.classes.len()];
-        let mut early = |i: &usize| {
-            seen[self.labels[*i]] += 1;
-            seen[self.labels[*i]] <= most
-        };
-        let which: Vec<usize> = (0..self.labels.len()).filter(|i| early(i)).collect();
-        self.some(&which)
+        let all: Vec<usize> = (0..self.labels.len()).collect();
+        self.some(&first_of_each(&all, &self.labels, most))
     }
 
     /// All but the epochs themselves.

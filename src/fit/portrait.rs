@@ -45,7 +45,7 @@ pub fn learning_curve(plan: &Plan, epochs: &Epochs) -> Result<LearningCurve> {
 }
 
 /// The first `n` of every class among `which`.
-fn first_of_each(which: &[usize], labels: &[usize], n: usize) -> Vec<usize> {
+pub(super) fn first_of_each(which: &[usize], labels: &[usize], n: usize) -> Vec<usize> {
     let mut taken = vec![0; labels.iter().max().map_or(0, |most| most + 1)];
     let mut wanted = |i: &&usize| {
         taken[labels[**i]] += 1;

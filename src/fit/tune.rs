@@ -8,7 +8,7 @@
 
 use super::metrics::auc;
 use super::tail::{Tail, Way};
-use super::validate::{answer, features};
+use super::validate::{answer, argmax, features};
 use super::{Epochs, Plan};
 use crate::config::{Method, Tune};
 use crate::error::{Error, Result};
@@ -292,11 +292,7 @@ fn score(scores: &[Vec<f64>], truth: &[usize], classes: usize) -> Option<f64> {
     if classes == 2 {
         return auc(scores, truth, classes);
     }
-    let right = |(scores, truth): (&Vec<f64>, &usize)| {
-        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        scores.iter().position(|s| *s == best) == Some(*truth)
-    };
-    let right = scores.iter().zip(truth).filter(|pair| right((pair.0, pair.1))).count();
+    let right = scores.iter().zip(truth).filter(|(s, truth)| argmax(s) == **truth).count();
     (!truth.is_empty()).then(|| right as f64 / truth.len() as f64)
 }
 
