@@ -4,6 +4,8 @@
 
 use std::ops::{BitOr, BitOrAssign};
 
+pub mod graph;
+
 /// The longest marker text, in bytes, that a frame carries; longer ones are cut and counted.
 pub const MAX_MARKER_BYTES: usize = 256;
 
@@ -23,6 +25,10 @@ pub enum Payload {
     Matrix,
     /// One probability per class: one row, summing to one.
     Scores,
+    /// Features of nodes: rows are nodes, such as channels, columns are features.
+    Nodes,
+    /// A graph: rows are nodes, columns are edges and features, see [`graph::Layout`].
+    Graph,
 }
 
 impl Payload {

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! wire/lsl, formats ─> sources ─> engine/intake ─> ring ─> engine/lane ─> engine/pipeline
-//!     ─> stages (filter, spatial, window, feature, manifold, decode)
+//!     ─> stages (filter, spatial, window, feature, manifold, graph, decode)
 //!     ─> engine/tap ─> ring ─> engine/outlet ─> sinks ─> wire/lsl
 //! ```
 //!

@@ -3,7 +3,8 @@
 //! The families are folders, named after what goes in and what comes out:
 //! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
 //! samples to windows, `feature` window to matrix, vector or a richer window, or samples to vectors,
-//! `manifold` matrix to matrix or vector, `decode` any of these to scores.
+//! `manifold` matrix to matrix or vector, `graph` features of nodes to graphs and what is made of
+//! them, `decode` any of these to scores.
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 pub mod decode;
 pub mod feature;
 pub mod filter;
+pub mod graph;
 pub mod live;
 pub mod manifold;
 pub mod spatial;
@@ -220,9 +222,17 @@ impl Part {
 
 /// Every kind of stage, family by family.
 pub fn kinds() -> impl Iterator<Item = &'static Kind<dyn Stage>> + Clone {
-    [filter::KINDS, spatial::KINDS, window::KINDS, feature::KINDS, manifold::KINDS, decode::KINDS]
-        .into_iter()
-        .flatten()
+    [
+        filter::KINDS,
+        spatial::KINDS,
+        window::KINDS,
+        feature::KINDS,
+        manifold::KINDS,
+        graph::KINDS,
+        decode::KINDS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The only input of a stage that takes one, checked to be of one of the `wanted` payloads.

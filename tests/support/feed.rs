@@ -3,6 +3,7 @@
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
+use saltatory::frame::graph::Layout;
 use saltatory::frame::{Channel, Flags, Frame, Payload, Span, Spec};
 
 pub const RATE_HZ: f64 = 160.0;
@@ -35,6 +36,8 @@ pub fn feeds() -> Vec<Feed> {
         vec![unnamed(Payload::Vector, 1, 36)],
         vec![of(Payload::Matrix, 8, 8)],
         vec![Spec { classes, ..unnamed(Payload::Scores, 1, 2) }],
+        vec![of(Payload::Nodes, 8, 12)],
+        vec![Layout { nodes: 8, features: 3 }.spec(&samples)],
     ]
     .map(|specs| Feed { specs })
     .into()
@@ -110,6 +113,7 @@ impl Feed {
                 let first = 1.0 / (1.0 + frame.data[0].exp());
                 frame.data.copy_from_slice(&[first, 1.0 - first]);
             }
+            Payload::Graph => graph(&mut frame, spec, class),
             _ => frame.data.iter_mut().step_by(spec.cols).for_each(|v| *v += 2.0 * class as f64),
         }
         frame.span = span(i * 16, i * 16 + 319);
@@ -119,6 +123,23 @@ impl Feed {
     /// Frames of two classes, with the class of each.
     pub fn examples(&self) -> (Vec<Frame>, Vec<usize>) {
         (0..40).map(|i| (self.example(i, i as usize % 2), i as usize % 2)).unzip()
+    }
+}
+
+/// Makes a graph of a frame of noise; the first feature and the lengths differ between the classes.
+fn graph(frame: &mut Frame, spec: &Spec, class: usize) {
+    let layout = Layout::of(spec).unwrap();
+    let noise = frame.data.clone();
+    for i in 0..layout.nodes {
+        frame.data[i * spec.cols..layout.features(i).start].fill(0.0);
+        frame.data[layout.features(i).start] += 2.0 * class as f64;
+        for j in (0..i).filter(|j| (i + j) % 3 == 0 || i - j == 1) {
+            let length = 0.5 + noise[layout.length(i, j)].abs() + class as f64;
+            for (i, j) in [(i, j), (j, i)] {
+                frame.data[layout.weight(i, j)] = (-length).exp();
+                frame.data[layout.length(i, j)] = length;
+            }
+        }
     }
 }
 

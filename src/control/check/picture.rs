@@ -2,6 +2,7 @@
 
 use super::{Report, Row};
 use crate::config::Config;
+use crate::frame::graph::Layout;
 use crate::frame::{Payload, Spec};
 use console::style;
 use std::fmt::Write as _;
@@ -15,6 +16,11 @@ pub fn describe(spec: &Spec) -> String {
         Payload::Vector => format!("vectors of {}", spec.cols),
         Payload::Matrix => format!("matrices of {0} x {0}", spec.rows),
         Payload::Scores => format!("scores of {}", spec.classes.join(", ")),
+        Payload::Nodes => format!("{} features of {} nodes", spec.cols, spec.rows),
+        Payload::Graph => match Layout::of(spec) {
+            Some(graph) => format!("graphs of {} nodes, {} features", graph.nodes, graph.features),
+            None => "graphs".into(),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::config::{Config, spec_of};
 use crate::error::Result;
+use crate::frame::graph::Layout;
 use crate::frame::{Frame, Payload, Span, Spec};
 use crate::ledger::Counters;
 use crate::sources::{Read, Source};
@@ -36,6 +37,7 @@ pub fn frames(spec: &Spec, count: usize, seed: u64) -> Vec<Frame> {
             match spec.payload {
                 Payload::Matrix => covariance(&mut frame.data, spec.rows, &mut next),
                 Payload::Scores => frame.data.fill(1.0 / spec.cols.max(1) as f64),
+                Payload::Graph => graph(&mut frame.data, spec, &mut next),
                 _ => frame.data.iter_mut().for_each(|v| *v = next()),
             }
             let rows = spec.rows.max(1) as u64;
@@ -56,6 +58,21 @@ fn covariance(out: &mut [f64], n: usize, next: &mut impl FnMut() -> f64) {
         for c in 0..=r {
             let sum: f64 = x.chunks_exact(n).map(|row| row[r] * row[c]).sum();
             (out[r * n + c], out[c * n + r]) = (sum / samples as f64, sum / samples as f64);
+        }
+    }
+}
+
+/// A graph in which every third pair of nodes shares an edge.
+fn graph(out: &mut [f64], spec: &Spec, next: &mut impl FnMut() -> f64) {
+    let Some(layout) = Layout::of(spec) else { return };
+    for i in 0..layout.nodes {
+        out[layout.features(i)].iter_mut().for_each(|v| *v = next());
+        for j in (0..i).filter(|j| (i + j) % 3 == 0 || i - j == 1) {
+            let length = next().abs();
+            for (i, j) in [(i, j), (j, i)] {
+                out[layout.weight(i, j)] = (-length).exp();
+                out[layout.length(i, j)] = length;
+            }
         }
     }
 }

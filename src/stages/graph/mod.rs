@@ -1,0 +1,7 @@
+//! Graph stages: features of nodes to graphs, graphs to richer graphs or to vectors.
+
+use super::Stage;
+use crate::kind::Kind;
+
+/// The list of this family.
+pub const KINDS: &[Kind<dyn Stage>] = &[];
