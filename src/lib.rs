@@ -29,6 +29,7 @@ pub mod math;
 pub mod model;
 pub mod onnx;
 pub mod ring;
+pub mod runtime;
 pub mod sinks;
 pub mod sources;
 pub mod stages;

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],                                 // what everything may return
     &["math", "frame", "clock"],                // numbers, what flows, and when
     &["kind", "ledger", "latency", "deadline"], // how a unit enters a list; what was lost, late, promised
-    &["ring", "formats", "wire"],               // threads, files and networks as bytes <-> values
+    &["ring", "formats", "wire", "runtime"],    // threads, files, networks as bytes <-> values; models of others
     &["sources", "stages", "sinks"],            // the units
     &["model"],                                 // what stages learned
     &["config", "onnx"],                        // units, made and connected; models for others

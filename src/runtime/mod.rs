@@ -1,0 +1,14 @@
+//! ONNX Runtime: networks that were trained elsewhere.
+//!
+//! The library is found and loaded when the first network is opened ([`library`]); nothing is linked. A
+//! model file is untrusted: it is bounded in size, walked through before the library sees it, and may
+//! refer neither to other files nor to operators that ONNX does not define ([`scan`]). A [`Network`] holds
+//! its inputs and outputs ready, so that a run copies and allocates nothing of ours.
+
+mod library;
+mod network;
+mod scan;
+
+pub use library::{found, version};
+pub use network::{Axis, Network, Options, Port, Provider, Stop};
+pub use scan::{Facts, MAX_BYTES, scan};

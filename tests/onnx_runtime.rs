@@ -1,0 +1,138 @@
+//! Networks on ONNX Runtime: what comes out, what is refused, and what happens to inputs of the wrong shape.
+//! The library is fetched by `scripts/setup onnx`; without it nothing is tried, unless
+//! SALTATORY_REQUIRE_PYTHON says that it must be there.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use saltatory::runtime::{Axis, Network, Options, found};
+use std::path::Path;
+
+/// Whether the library is there.
+fn ready() -> bool {
+    let there = found().is_some();
+    assert!(there || std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_none(), "run scripts/setup onnx");
+    there
+}
+
+fn open(path: &Path) -> saltatory::error::Result<Network> {
+    Network::open(path, &Options::default())
+}
+
+/// A model of ours: `y = a x + b` for each of two numbers, written by hand as ONNX is.
+fn line() -> Vec<u8> {
+    let bytes = |field: u8, b: &[u8]| [&[field << 3 | 2, u8::try_from(b.len()).unwrap()], b].concat();
+    let number = |field: u8, n: u8| vec![field << 3, n];
+    let floats = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let tensor = |name: &str, v: &[f32]| {
+        [number(1, 2), number(2, 1), bytes(4, &floats(v)), bytes(8, name.as_bytes())].concat()
+    };
+    let node = |op: &str, from: [&str; 2], to: &str| {
+        let inputs = from.map(|name| bytes(1, name.as_bytes())).concat();
+        [inputs, bytes(2, to.as_bytes()), bytes(4, op.as_bytes())].concat()
+    };
+    let rows = bytes(1, &bytes(2, b"rows"));
+    let shape = [rows, bytes(1, &number(1, 2))].concat();
+    let typed = bytes(2, &bytes(1, &[number(1, 1), bytes(2, &shape)].concat()));
+    let value = |name: &str| [bytes(1, name.as_bytes()), typed.clone()].concat();
+    let graph = [
+        bytes(1, &node("Mul", ["x", "a"], "ax")),
+        bytes(1, &node("Add", ["ax", "b"], "y")),
+        bytes(2, b"line"),
+        bytes(5, &tensor("a", &[2.0, 3.0])),
+        bytes(5, &tensor("b", &[0.5, -1.0])),
+        bytes(11, &value("x")),
+        bytes(12, &value("y")),
+    ]
+    .concat();
+    let length = [0x80 | (graph.len() % 128) as u8, (graph.len() / 128) as u8];
+    [number(1, 8), vec![7 << 3 | 2], length.to_vec(), graph, bytes(8, &number(2, 17))].concat()
+}
+
+#[test]
+fn numbers_go_through_and_the_shape_is_checked() {
+    if !ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line.onnx");
+    std::fs::write(&path, line()).unwrap();
+    let mut network = open(&path).unwrap();
+    assert_eq!(network.facts().nodes, 2);
+    assert_eq!(network.inputs()[0].axes, [Axis::Free("rows".into()), Axis::Fixed(2)]);
+    let wrong = network.bind(&[vec![3, 4]]).unwrap_err().to_string();
+    assert!(wrong.contains("[rows, 2]") && wrong.contains("[3, 4]"), "{wrong}");
+    assert!(network.run().is_err(), "it is not bound");
+    network.bind(&[vec![3, 2]]).unwrap();
+    assert_eq!(network.shape(0), [3, 2]);
+    for round in 0..3 {
+        let x: Vec<f64> = (0..6).map(|i| f64::from(i + round)).collect();
+        network.set(0, 0, x.iter().copied());
+        network.run().unwrap();
+        let want: Vec<f64> =
+            x.chunks(2).flat_map(|x| [2.0 * x[0] + 0.5, 3.0 * x[1] - 1.0]).collect();
+        assert_eq!(network.output(0), want);
+    }
+    // One number in the middle; what does not fit is left out.
+    network.set(0, 3, [10.0].into_iter());
+    network.set(0, 6, [99.0].into_iter());
+    network.run().unwrap();
+    assert_eq!(network.output(0)[3], 29.0);
+}
+
+#[test]
+fn a_run_can_be_ended_from_elsewhere() {
+    if !ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line.onnx");
+    std::fs::write(&path, line()).unwrap();
+    let mut network = open(&path).unwrap();
+    network.bind(&[vec![1, 2]]).unwrap();
+    network.options().unwrap().terminate().unwrap();
+    assert_eq!(network.run(), Err(saltatory::runtime::Stop::Terminated));
+    network.options().unwrap().unterminate().unwrap();
+    assert_eq!(network.run(), Ok(()));
+}
+
+#[test]
+fn files_that_are_no_models_are_refused() {
+    if !ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.onnx");
+    let whole = line();
+    for bytes in [&whole[..whole.len() / 2], b"", b"not a model"] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = open(&path).err().expect("it is no model").to_string();
+        assert!(error.contains("bad.onnx: is no ONNX model"), "{error}");
+    }
+    let small = Options { max_bytes: 10, ..Options::default() };
+    std::fs::write(&path, &whole).unwrap();
+    let error = Network::open(&path, &small).err().expect("it is too large").to_string();
+    assert!(error.contains("more than the 10 that are allowed"), "{error}");
+    assert!(open(Path::new("/nonexistent.onnx")).is_err());
+}
+
+/// The models in the recordings' folder, which others have trained.
+#[test]
+fn models_of_others_run() {
+    let shared = support::root().join("../shared/data/onnx");
+    if !ready() || !shared.is_dir() {
+        return;
+    }
+    for (name, input, output) in [
+        ("eegnet_mi_8ch_250Hz.onnx", vec![1, 1, 8, 500], vec![1, 2]),
+        ("cleaneegnet_badchannels.onnx", vec![1, 1, 62, 2560], vec![1, 60, 1]),
+    ] {
+        let mut network = open(&shared.join(name)).unwrap();
+        network.bind(std::slice::from_ref(&input)).unwrap();
+        let count: usize = input.iter().product();
+        network.set(0, 0, (0..count).map(|i| (i as f64 * 0.1).sin()));
+        network.run().unwrap();
+        assert!(network.shape(0).iter().product::<usize>() == output.iter().product::<usize>(), "{name}");
+        assert!(network.output(0).iter().all(|v| v.is_finite()), "{name}");
+    }
+}
