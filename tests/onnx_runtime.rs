@@ -11,7 +11,10 @@ use std::path::Path;
 /// Whether the library is there.
 fn ready() -> bool {
     let there = found().is_some();
-    assert!(there || std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_none(), "run scripts/setup onnx");
+    assert!(
+        there || std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_none(),
+        "run scripts/setup onnx"
+    );
     there
 }
 
@@ -21,7 +24,8 @@ fn open(path: &Path) -> saltatory::error::Result<Network> {
 
 /// A model of ours: `y = a x + b` for each of two numbers, written by hand as ONNX is.
 fn line() -> Vec<u8> {
-    let bytes = |field: u8, b: &[u8]| [&[field << 3 | 2, u8::try_from(b.len()).unwrap()], b].concat();
+    let bytes =
+        |field: u8, b: &[u8]| [&[field << 3 | 2, u8::try_from(b.len()).unwrap()], b].concat();
     let number = |field: u8, n: u8| vec![field << 3, n];
     let floats = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let tensor = |name: &str, v: &[f32]| {
@@ -132,7 +136,10 @@ fn models_of_others_run() {
         let count: usize = input.iter().product();
         network.set(0, 0, (0..count).map(|i| (i as f64 * 0.1).sin()));
         network.run().unwrap();
-        assert!(network.shape(0).iter().product::<usize>() == output.iter().product::<usize>(), "{name}");
+        assert!(
+            network.shape(0).iter().product::<usize>() == output.iter().product::<usize>(),
+            "{name}"
+        );
         assert!(network.output(0).iter().all(|v| v.is_finite()), "{name}");
     }
 }

@@ -6,8 +6,9 @@ use crate::config::{self, Config, Node, Unit, spec_of};
 use crate::deadline::Health;
 use crate::engine::assembly::{self, Part, Placed, REALTIME};
 use crate::engine::balance::{Account, Place, balance};
+use crate::engine::inbox::inbox;
 use crate::engine::intake::Intake;
-use crate::engine::lane::{Inbox, Lane, Swap};
+use crate::engine::lane::{Inbox, Lane, Order, Swap};
 use crate::engine::outlet::Outlet;
 use crate::engine::rights::{self, Elsewhere, Grant};
 use crate::engine::tap::Tap;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
 use crate::ledger::{Cause, Counters, Ledger};
 use crate::model::Model;
-use crate::ring::{BlockReader, BlockWriter, Doorbell, Producer, blocks, ring};
+use crate::ring::{Doorbell, Producer, ring};
 use crate::sinks::RunFacts;
 use crate::sources::Speed;
 use crate::stages::live::LiveReader;
@@ -25,16 +26,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Seconds of data that fit between a source and the lane at least, if they fit into ...
-const INBOX_S: f64 = 4.0;
-/// ... this much memory,
-const INBOX_BYTES: usize = 64 << 20;
-/// and at most, if they fit into ...
-const LARGE_INBOX_S: f64 = 30.0;
-/// ... this much.
-const LARGE_INBOX_BYTES: usize = 4 << 20;
-/// Markers that fit between a source and the lane.
-const MARKER_INBOX: usize = 1024;
 /// Frames that fit between the lane and a sink ...
 const OUTBOX: usize = 1024;
 /// ... as long as they take no more memory than this, but never fewer than a few.
@@ -116,7 +107,7 @@ impl Running {
         let (stages, specs) = prepare(&mut config, &sources)?;
         let fixed = fixed(&config);
         add_sinks(&mut config, &specs);
-        let places = assembly::books(&config, &sources, &specs)?;
+        let places = assembly::books(&config, &specs)?;
 
         for id in config.stages.iter().map(|s| &s.id).chain(config.sinks.iter().map(|s| &s.id)) {
             ledger.open(id);
@@ -385,23 +376,6 @@ fn outbox(spec: &Spec) -> usize {
     (OUTBOX_BYTES / bytes).clamp(SMALLEST_OUTBOX, OUTBOX)
 }
 
-/// How many samples of `spec` fit between a source and the lane.
-pub fn inbox_samples(spec: &Spec) -> usize {
-    let within = |seconds: f64, bytes: usize| {
-        ((seconds * spec.rate_hz) as usize).min(bytes / 8 / spec.cols.max(1))
-    };
-    within(INBOX_S, INBOX_BYTES).max(within(LARGE_INBOX_S, LARGE_INBOX_BYTES)).max(2 * spec.rows)
-}
-
-/// The ring between a source of `spec` and the lane.
-fn inbox(spec: &Spec) -> (BlockWriter, BlockReader) {
-    if spec.payload == Payload::Markers {
-        return blocks(MARKER_INBOX, 0);
-    }
-    let samples = inbox_samples(spec);
-    blocks(samples.clamp(256, 65_536), samples * spec.cols)
-}
-
 fn assemble(
     config: &mut Config,
     sources: &[Spec],
@@ -454,12 +428,16 @@ fn start(
         let (producer, consumer) = ring(vec![Swap::default()]);
         swaps.push((producer, part.bell.clone()));
         let inbox = Inbox {
-            rings: std::mem::take(&mut rings),
+            rings: if number == REALTIME { std::mem::take(&mut rings) } else { part.rings },
             mail: part.mail,
             bell: part.bell,
             swaps: consumer,
-            block: Inbox::block_for(sources),
-            ordered: offline,
+            block: part.block,
+            order: match number {
+                REALTIME if offline => Order::ByTime,
+                REALTIME => Order::AsTheyCome,
+                _ => Order::AsSent,
+            },
         };
         // A worker is there so that slow work does no harm: it gets no privileges.
         let asked = if number == REALTIME { config.realtime.clone() } else { Default::default() };

@@ -3,15 +3,16 @@
 
 use super::balance::{Place, Role};
 use super::guard::Guard;
+use super::lane::Inbox;
 use super::pipeline::{Branch, Duty, Edge, Exits, Node as Step, Pipeline, Route};
 use super::port::{Letter, Port};
 use super::tap::Tap;
 use crate::config::{Config, Node, spec_of};
 use crate::deadline::{Health, Late};
 use crate::error::{Error, Result};
-use crate::frame::{Payload, Spec};
-use crate::ledger::Ledger;
-use crate::ring::{Doorbell, MailReader};
+use crate::frame::{Frame, Payload, Spec};
+use crate::ledger::{Counters, Ledger};
+use crate::ring::{BlockReader, Doorbell, MailReader};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,8 +25,12 @@ pub struct Part {
     pub name: String,
     /// The stages.
     pub pipeline: Pipeline,
-    /// What other lanes send.
+    /// The streams that other lanes send.
+    pub rings: Vec<BlockReader>,
+    /// The windows that they send.
     pub mail: Vec<MailReader<Letter>>,
+    /// Room for the largest block of any stream.
+    pub block: Frame,
     /// What they ring.
     pub bell: Doorbell,
 }
@@ -50,7 +55,7 @@ pub type Placed = (Node, Tap);
 /// Takes the stages out of `config` and spreads them over lanes; the first part is that of the
 /// real-time lane.
 pub fn assemble(config: &mut Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Result<Vec<Part>> {
-    let plan = Plan::new(config, graph.sources, graph.stages)?;
+    let plan = Plan::new(config, graph.stages)?;
     let mut ways = plan.ways(config, graph, taps);
     let mut parts: Vec<Part> = Vec::new();
     for lane in 0..plan.lanes_count() {
@@ -58,7 +63,7 @@ pub fn assemble(config: &mut Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Re
             REALTIME => "lane".to_owned(),
             _ => format!("lane:{}", config.stages[plan.on(lane)[0]].id),
         };
-        let (entries, mail) = plan.entries(lane, config, graph, &mut ways);
+        let (entries, rings, mail) = plan.entries(lane, config, graph, &mut ways);
         let mut nodes = Vec::new();
         for i in plan.on(lane) {
             let route = plan.route(Node::Stage(i), lane, config, graph, &mut ways);
@@ -70,19 +75,20 @@ pub fn assemble(config: &mut Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Re
         let budget_s = config.deadline.budget_s.filter(|_| !graph.offline);
         let guard = Guard::new(budget_s, config.deadline.late, graph.health.clone());
         let pipeline = Pipeline::new(entries, nodes, config.stages.len(), config.on_gap, guard);
-        parts.push(Part { name, pipeline, mail, bell: ways.bells[lane].clone() });
+        let block = Inbox::block_for(graph.sources.iter().chain(graph.stages));
+        parts.push(Part { name, pipeline, rings, mail, block, bell: ways.bells[lane].clone() });
     }
     Ok(parts)
 }
 
 /// Refuses what cannot be assembled, without taking anything out of the config.
-pub fn check(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<()> {
-    Plan::new(config, sources, stages).map(|_| ())
+pub fn check(config: &Config, stages: &[Spec]) -> Result<()> {
+    Plan::new(config, stages).map(|_| ())
 }
 
 /// Who reads from whom, for the balance.
-pub fn books(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<Vec<Place>> {
-    let plan = Plan::new(config, sources, stages)?;
+pub fn books(config: &Config, stages: &[Spec]) -> Result<Vec<Place>> {
+    let plan = Plan::new(config, stages)?;
     let place = |id: &str, role: Role, from: &[Node], branch: &dyn Fn(Node) -> Branch| Place {
         id: id.to_owned(),
         role,
@@ -204,30 +210,6 @@ fn fork(config: &Config, stages: &[Spec]) -> Result<Option<Fork>> {
     Ok(Some((gate, (0..config.stages.len()).map(branch).collect())))
 }
 
-/// Refuses a stage on a lane of its own that reads a stream: a mailbox keeps the newest frame only, and
-/// a stream with holes is of no use to anybody.
-fn check_crossings(
-    config: &Config,
-    lanes: &[usize],
-    sources: &[Spec],
-    stages: &[Spec],
-) -> Result<()> {
-    for (i, stage) in config.stages.iter().enumerate().filter(|(i, _)| lanes[*i] != REALTIME) {
-        let is_stream = |node: &&Node| {
-            !is_decided_on(spec_of(**node, sources, stages)) && lane_of(**node, lanes) != lanes[i]
-        };
-        if let Some(node) = stage.from.iter().find(is_stream) {
-            return Err(stage.blame(Error::config(format!(
-                "`{}` is too slow for the real-time lane, and a lane of its own would see only the newest \
-                 block of `{}`: put the slow work behind the stage that makes the windows",
-                stage.id,
-                config.id(*node)
-            ))));
-        }
-    }
-    Ok(())
-}
-
 fn lane_of(node: Node, lanes: &[usize]) -> usize {
     match node {
         Node::Source(_) => REALTIME,
@@ -250,13 +232,14 @@ struct Ways {
     /// One for each lane.
     bells: Vec<Doorbell>,
     taps: Vec<Placed>,
-    /// The ports of each node, and the mailboxes of each lane with the ways from there.
+    /// The ports of each node, and what of each lane they lead to, with the ways from there.
     ports: Vec<(Node, Port)>,
+    rings: BTreeMap<usize, Vec<(Route, BlockReader)>>,
     mail: BTreeMap<usize, Vec<(Route, MailReader<Letter>)>>,
 }
 
 impl Plan {
-    fn new(config: &Config, sources: &[Spec], stages: &[Spec]) -> Result<Self> {
+    fn new(config: &Config, stages: &[Spec]) -> Result<Self> {
         let scores = |i: usize| stages[i].payload == Payload::Scores;
         let duty = |i: usize| {
             let decides_later = (i + 1..config.stages.len())
@@ -270,7 +253,6 @@ impl Plan {
             }
         };
         let (lanes, fork) = (lanes(config), fork(config, stages)?);
-        check_crossings(config, &lanes, sources, stages)?;
         let forked = match &fork {
             Some((gate, _)) => behind(config, *gate),
             None => vec![false; config.stages.len()],
@@ -310,50 +292,101 @@ impl Plan {
         edges
     }
 
-    /// Makes the mailboxes between lanes: for each way from one into another one, or one for each branch,
-    /// so that a window of one branch does not take the place of one of the other.
+    /// Makes what lies between the lanes.
     fn ways(&self, config: &Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Ways {
-        let bells: Vec<Doorbell> = (0..self.lanes_count()).map(|_| Doorbell::default()).collect();
-        let (mut ports, mut mail) = (Vec::new(), BTreeMap::<usize, Vec<_>>::new());
-        for (i, spec) in graph.stages.iter().enumerate() {
-            for lane in (1..self.lanes_count()).filter(|lane| self.lanes[i] != *lane) {
-                let on = self.on(lane);
-                for branch in [Branch::All, Branch::Main, Branch::Degraded] {
-                    let mut edges = self.edges(Node::Stage(i), lane, config);
-                    edges.retain(|edge| edge.branch == branch);
-                    if edges.is_empty() {
-                        continue;
-                    }
-                    let page = |e: &Edge| graph.ledger.page_of(&config.stages[on[e.node]].id);
-                    let (readers, bell) = (edges.iter().map(page).collect(), bells[lane].clone());
-                    let (port, reader) =
-                        Port::new(spec, self.lanes.len(), bell, readers, graph.offline, branch);
-                    ports.push((Node::Stage(i), port));
-                    mail.entry(lane).or_default().push((Route::new(spec, edges), reader));
+        let bells = (0..self.lanes_count()).map(|_| Doorbell::default()).collect();
+        let (ports, rings, mail) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut ways = Ways { bells, taps, ports, rings, mail };
+        let sources = (0..graph.sources.len()).map(Node::Source);
+        for node in sources.chain((0..graph.stages.len()).map(Node::Stage)) {
+            let own = lane_of(node, &self.lanes);
+            for lane in (1..self.lanes_count()).filter(|lane| own != *lane) {
+                match is_decided_on(spec_of(node, graph.sources, graph.stages)) {
+                    true => self.connect_windows(node, lane, config, graph, &mut ways),
+                    false => self.connect_stream(node, lane, config, graph, &mut ways),
                 }
             }
         }
-        Ways { bells, taps, ports, mail }
+        ways
     }
 
-    /// The entries of a lane: the sources and the mailboxes.
+    /// A ring for the stream of `node` into `lane`, if it is read there.
+    fn connect_stream(
+        &self,
+        node: Node,
+        lane: usize,
+        config: &Config,
+        graph: &Graph<'_>,
+        ways: &mut Ways,
+    ) {
+        let edges = self.edges(node, lane, config);
+        if edges.is_empty() {
+            return;
+        }
+        let spec = spec_of(node, graph.sources, graph.stages);
+        let readers = self.pages(&edges, lane, config, graph);
+        let (port, reader) = Port::all(spec, ways.bells[lane].clone(), readers, graph.offline);
+        ways.ports.push((node, port));
+        ways.rings.entry(lane).or_default().push((Route::new(spec, edges), reader));
+    }
+
+    /// A mailbox for the windows of `node` into `lane`, or one for each branch, so that a window of one does
+    /// not take the place of one of the other.
+    fn connect_windows(
+        &self,
+        node: Node,
+        lane: usize,
+        config: &Config,
+        graph: &Graph<'_>,
+        ways: &mut Ways,
+    ) {
+        let spec = spec_of(node, graph.sources, graph.stages);
+        for branch in [Branch::All, Branch::Main, Branch::Degraded] {
+            let mut edges = self.edges(node, lane, config);
+            edges.retain(|edge| edge.branch == branch);
+            if edges.is_empty() {
+                continue;
+            }
+            let readers = self.pages(&edges, lane, config, graph);
+            let (bell, stages) = (ways.bells[lane].clone(), self.lanes.len());
+            let (port, reader) = Port::newest(spec, stages, bell, readers, graph.offline, branch);
+            ways.ports.push((node, port));
+            ways.mail.entry(lane).or_default().push((Route::new(spec, edges), reader));
+        }
+    }
+
+    /// The pages of the stages that `edges` of `lane` lead to.
+    fn pages(
+        &self,
+        edges: &[Edge],
+        lane: usize,
+        config: &Config,
+        graph: &Graph<'_>,
+    ) -> Vec<Arc<Counters>> {
+        let on = self.on(lane);
+        edges.iter().map(|e| graph.ledger.page_of(&config.stages[on[e.node]].id)).collect()
+    }
+
+    /// The entries of a lane: the sources, and what other lanes send.
     fn entries(
         &self,
         lane: usize,
         config: &Config,
         graph: &Graph<'_>,
         ways: &mut Ways,
-    ) -> (Vec<Route>, Vec<MailReader<Letter>>) {
+    ) -> (Vec<Route>, Vec<BlockReader>, Vec<MailReader<Letter>>) {
         let mut routes = Vec::new();
         if lane == REALTIME {
             for i in 0..graph.sources.len() {
                 routes.push(self.route(Node::Source(i), lane, config, graph, ways));
             }
         }
-        let (from_mail, readers): (Vec<_>, _) =
+        let (streams, rings): (Vec<_>, _) =
+            ways.rings.remove(&lane).unwrap_or_default().into_iter().unzip();
+        let (windows, mail): (Vec<_>, _) =
             ways.mail.remove(&lane).unwrap_or_default().into_iter().unzip();
-        routes.extend(from_mail);
-        (routes, readers)
+        routes.extend(streams.into_iter().chain(windows));
+        (routes, rings, mail)
     }
 
     /// Where the frames of `node`, which is on `lane`, go.
@@ -446,11 +479,11 @@ mod tests {
 
     impl Bench {
         fn plan(&self) -> Result<Plan> {
-            Plan::new(&self.config, &self.sources, &self.stages)
+            Plan::new(&self.config, &self.stages)
         }
 
         fn refusal(&self) -> String {
-            check(&self.config, &self.sources, &self.stages).unwrap_err().to_string()
+            check(&self.config, &self.stages).unwrap_err().to_string()
         }
 
         /// Which windows each stage sees from its first input.
@@ -555,14 +588,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_not_sent_through_a_mailbox() {
-        let text = bench("", &["f < eeg worker", "w < f"]).refusal();
-        assert!(text.contains("`f` is too slow") && text.contains("block of `eeg`"), "{text}");
-        let text = bench("", &["f < eeg", "w < f worker"]).refusal();
-        assert!(text.contains("`w` is too slow") && text.contains("block of `f`"), "{text}");
-        let text = bench("", &["w < eeg", "d < w worker", "v < d eeg"]).refusal();
-        assert!(text.contains("`v` is too slow") && text.contains("block of `eeg`"), "{text}");
-        assert!(bench("", &["f < eeg", "w < f", "c < w worker", "d < c"]).plan().is_ok());
+    fn a_stream_reaches_a_worker_whole() {
+        let mut bench = bench("", &["f < eeg worker", "w < f", "d < w"]);
+        let (mut parts, ledger) = bench.assemble();
+        assert_eq!(
+            parts.iter().map(|p| (p.rings.len(), p.mail.len())).collect::<Vec<_>>(),
+            [(0, 0), (1, 0)]
+        );
+        (0..5).for_each(|_| parts[REALTIME].pipeline.take(0, &mut block(10)));
+        let mut got = block(10);
+        while parts[1].rings[0].pop(&mut got) {
+            parts[1].pipeline.take(0, &mut got);
+        }
+        let taken = ["f", "w", "d"].map(|id| ledger.page_of(id).page().taken_in);
+        assert_eq!((taken, ledger.totals()), ([50, 50, 5], Vec::new()));
     }
 
     #[test]
@@ -685,7 +724,7 @@ mod tests {
     fn the_books_tell_who_reads_what() {
         let graph = ["w < eeg", "c < w", "d1 < c", "d2 < c"];
         let bench = bench(DEGRADE, &graph);
-        let places = books(&bench.config, &bench.sources, &bench.stages).unwrap();
+        let places = books(&bench.config, &bench.stages).unwrap();
         let seen: Vec<_> = places.iter().map(|p| (p.id.as_str(), p.role, p.from.clone())).collect();
         let from = |id: &str, branch| vec![(id.to_owned(), branch)];
         assert_eq!(

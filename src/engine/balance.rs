@@ -82,10 +82,13 @@ pub fn balance(places: &[Place], pages: &[Page]) -> Vec<Account> {
                 accounts.push(account(Step::Out, own.taken_in, own.passed_on, &[Cause::Drop]));
             }
             Role::Stage => {
-                let causes = [Cause::Skipped, Cause::Unread];
+                let causes = [Cause::Skipped, Cause::Drop, Cause::Unread];
                 accounts.push(account(Step::In, sent, own.taken_in, &causes));
             }
-            Role::Gate => accounts.push(account(Step::In, sent, own.taken_in, &[Cause::Unread])),
+            Role::Gate => {
+                let causes = [Cause::Drop, Cause::Unread];
+                accounts.push(account(Step::In, sent, own.taken_in, &causes));
+            }
             Role::Sink => {
                 accounts.push(account(Step::In, sent, own.taken_in, &[Cause::Unread]));
                 accounts.push(account(Step::Out, own.taken_in, own.passed_on, &[Cause::Drop]));

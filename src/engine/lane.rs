@@ -7,7 +7,7 @@ use super::port::Letter;
 use super::rights::{self, Grant};
 use crate::config::{Realtime, Wait};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Spec};
+use crate::frame::{Frame, Payload, Spec};
 use crate::ring::{BlockReader, Consumer, Doorbell, MailReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ const NAP: Duration = Duration::from_millis(100);
 
 /// What comes into a lane.
 pub struct Inbox {
-    /// The rings that the sources fill; entries of the pipeline from 0 on.
+    /// The rings that sources, or lanes before, fill with streams; entries of the pipeline from 0 on.
     pub rings: Vec<BlockReader>,
     /// The mailboxes that other lanes fill; the entries behind those of the rings.
     pub mail: Vec<MailReader<Letter>>,
@@ -30,9 +30,19 @@ pub struct Inbox {
     pub swaps: Consumer<Swap>,
     /// Room for the largest block of any ring.
     pub block: Frame,
-    /// Whether blocks are taken in order of time over all sources (offline runs) rather than as
-    /// they come.
-    pub ordered: bool,
+    /// In which order the blocks of several rings are taken.
+    pub order: Order,
+}
+
+/// An order of blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Whatever waits, ring by ring: live sources.
+    AsTheyCome,
+    /// By the time of their samples: sources that are recordings, so that a run is as the one before.
+    ByTime,
+    /// As the lane before sent them, so that a lane of its own decides what one lane would have.
+    AsSent,
 }
 
 /// A pipeline on its way into a lane, or the old one on its way out.
@@ -48,9 +58,10 @@ pub struct Lane {
 
 impl Inbox {
     /// A frame with room for the largest block of sources that send `specs`.
-    pub fn block_for(specs: &[Spec]) -> Frame {
+    pub fn block_for<'a>(specs: impl Iterator<Item = &'a Spec>) -> Frame {
         let mut frame = Spec::markers().frame();
-        let largest = specs.iter().map(|s| s.rows * s.cols).max().unwrap_or(0);
+        let streams = specs.filter(|s| matches!(s.payload, Payload::Samples | Payload::Markers));
+        let largest = streams.map(|s| s.rows * s.cols).max().unwrap_or(0);
         frame.data.reserve(largest);
         frame
     }
@@ -146,9 +157,12 @@ fn spin(looks: &mut u32) {
 impl Inbox {
     /// The entry whose turn it is.
     fn next(&self) -> Option<usize> {
-        let ring = match self.ordered {
-            true => oldest(&self.rings),
-            false => self.rings.iter().position(|r| r.waiting() > 0),
+        let ring = match self.order {
+            Order::AsTheyCome => self.rings.iter().position(|r| r.waiting() > 0),
+            Order::ByTime => oldest(&self.rings),
+            // What was sent before the one found first can be seen by now, even if it could not be when
+            // its ring was looked at.
+            Order::AsSent => first_sent(&self.rings).and_then(|_| first_sent(&self.rings)),
         };
         let mail = || self.mail.iter().position(MailReader::has_mail);
         ring.or_else(|| mail().map(|i| self.rings.len() + i))
@@ -203,6 +217,12 @@ fn oldest(rings: &[BlockReader]) -> Option<usize> {
     best.map(|(i, _)| i)
 }
 
+/// The ring with the block that was sent first of those that wait.
+fn first_sent(rings: &[BlockReader]) -> Option<usize> {
+    let waiting = rings.iter().enumerate().filter_map(|(i, ring)| Some((ring.peek()?.sequence, i)));
+    waiting.min().map(|(_, i)| i)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::guard::Guard;
@@ -252,7 +272,7 @@ mod tests {
             bell: Doorbell::default(),
             swaps: ring(vec![Swap::default()]).1,
             block: spec.frame(),
-            ordered: false,
+            order: Order::AsTheyCome,
         };
         let (lane, _) = Lane::start("lane", pipeline, inbox, Realtime::default()).unwrap();
         while page.page().taken_in == 0 {

@@ -9,7 +9,7 @@
 //! entries of a worker's part are its mailboxes.
 
 use super::guard::{Guard, Verdict};
-use super::port::{Letter, Port};
+use super::port::{Letter, Passage, Port};
 use super::tap::Tap;
 use crate::config::OnGap;
 use crate::frame::{Flags, Frame, Payload, Spec};
@@ -132,6 +132,8 @@ struct Course {
     guard: Guard,
     /// How often stages were reset by a gap.
     resets: u64,
+    /// How many frames have left for other lanes.
+    sequence: u64,
 }
 
 impl Pipeline {
@@ -147,7 +149,7 @@ impl Pipeline {
         let downstream = entries.iter().map(|route| reach(route, &nodes)).collect();
         let resets_seen = vec![0; entries.len()];
         let watch = Watch { spent_ns: vec![0; stages], current: None, mark: Instant::now() };
-        let course = Course { watch, guard, resets: 0 };
+        let course = Course { watch, guard, resets: 0, sequence: 0 };
         Self { entries, nodes, downstream, on_gap, resets_seen, course }
     }
 
@@ -223,6 +225,7 @@ impl Pipeline {
         }
         next.course.guard.inherit(&self.course.guard);
         next.course.resets = self.course.resets;
+        next.course.sequence = self.course.sequence;
         next.resets_seen.copy_from_slice(&self.resets_seen);
         std::mem::swap(self, next);
     }
@@ -252,8 +255,9 @@ fn offer(
         course.watch.pause();
         let spent_ns = &course.watch.spent_ns;
         route.exits.taps.iter_mut().for_each(|tap| tap.offer(frame, spent_ns));
-        let resets = course.resets;
-        route.exits.ports.iter_mut().for_each(|port| port.send(frame, spent_ns, resets));
+        let passage = Passage { spent_ns, resets: course.resets, sequence: course.sequence };
+        route.exits.ports.iter_mut().for_each(|port| port.send(frame, passage));
+        course.sequence += 1;
         // Handing out copies is nobody's work.
         course.watch.mark = Instant::now();
     }

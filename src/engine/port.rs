@@ -1,9 +1,14 @@
-//! Ports: the way from one lane into another, through a mailbox that keeps the newest frame.
+//! Ports: the way from one lane into another.
+//!
+//! Windows, and what is made of them, go through a mailbox that keeps the newest. A stream goes through a
+//! ring that keeps all of it; where a slower lane falls so far behind that the ring is full, blocks are lost
+//! and counted, and the next one carries the GAP mark.
 
+use super::inbox::inbox;
 use super::pipeline::Branch;
-use crate::frame::{Frame, Spec};
+use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
-use crate::ring::{Doorbell, MailReader, MailWriter, mailbox};
+use crate::ring::{BlockReader, BlockWriter, Doorbell, MailReader, MailWriter, mailbox};
 use std::sync::Arc;
 
 /// What lies in a mailbox.
@@ -17,22 +22,42 @@ pub struct Letter {
     pub resets: u64,
 }
 
+/// What a lane tells of a frame that leaves it.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage<'a> {
+    /// Nanoseconds that each stage of the graph has spent on it so far.
+    pub spent_ns: &'a [u64],
+    /// How often stages of the lane were reset by a gap.
+    pub resets: u64,
+    /// How many frames have left the lane before it: the order in which they are to be read.
+    pub sequence: u64,
+}
+
 /// The data plane's end: hands frames to a lane that may be slower.
 pub struct Port {
-    mail: MailWriter<Letter>,
+    way: Way,
     bell: Doorbell,
     /// The pages of the stages that are reached: what they never get to see is counted there.
     readers: Vec<Arc<Counters>>,
-    /// Set for offline runs: wait until the frame before was taken.
+    /// Set for offline runs: wait until there is room.
     patient: bool,
     /// Which windows go this way.
     branch: Branch,
+    payload: Payload,
+}
+
+/// What lies between the lanes.
+enum Way {
+    /// The newest frame.
+    Newest(MailWriter<Letter>),
+    /// All of a stream, and whether a block was lost since the last one that was sent.
+    All(BlockWriter, bool),
 }
 
 impl Port {
     /// A port for those frames of `spec` that go by `branch`, from a graph of `stages` stages; it rings
     /// `bell`. `readers` are the pages of the stages that are reached.
-    pub fn new(
+    pub fn newest(
         spec: &Spec,
         stages: usize,
         bell: Doorbell,
@@ -42,24 +67,36 @@ impl Port {
     ) -> (Self, MailReader<Letter>) {
         let letter = || Letter { frame: spec.frame(), spent_ns: vec![0; stages], resets: 0 };
         let (mail, reader) = mailbox([letter(), letter(), letter()]);
-        (Self { mail, bell, readers, patient, branch }, reader)
+        let way = Way::Newest(mail);
+        (Self { way, bell, readers, patient, branch, payload: spec.payload }, reader)
     }
 
-    /// **Data.** Makes `frame` the newest; one that was not taken yet is passed over and counted.
-    pub fn send(&mut self, frame: &Frame, spent_ns: &[u64], resets: u64) {
+    /// A port for a stream of `spec`.
+    pub fn all(
+        spec: &Spec,
+        bell: Doorbell,
+        readers: Vec<Arc<Counters>>,
+        patient: bool,
+    ) -> (Self, BlockReader) {
+        let (writer, reader) = inbox(spec);
+        let (way, branch) = (Way::All(writer, false), Branch::All);
+        (Self { way, bell, readers, patient, branch, payload: spec.payload }, reader)
+    }
+
+    /// **Data.** Sends `frame`; one that is lost, or that takes the place of one that was not taken yet,
+    /// is counted.
+    pub fn send(&mut self, frame: &Frame, passage: Passage<'_>) {
         if !self.branch.takes(frame) {
             return;
         }
-        while self.patient && !self.mail.is_taken() && self.mail.has_reader() {
+        while self.patient && self.way.must_wait(frame) {
+            // Whoever was sent something before may not have been woken yet.
+            self.bell.ring();
             std::thread::yield_now();
         }
-        let replaced = self.mail.send_with(|letter| {
-            letter.frame.copy_from(frame);
-            letter.spent_ns.copy_from_slice(spent_ns);
-            letter.resets = resets;
-        });
-        if replaced {
-            self.readers.iter().for_each(|page| page.add(Cause::Skipped, 1));
+        if let Some(cause) = self.way.send(frame, passage) {
+            let n = self.payload.units(frame);
+            self.readers.iter().for_each(|page| page.add(cause, n));
         }
         self.bell.ring();
     }
@@ -67,16 +104,47 @@ impl Port {
     /// **Data.** Nothing more will come: the reader takes what is left and sees that the writing end is
     /// gone.
     pub fn end(self) {
-        let Self { mail, bell, .. } = self;
-        drop(mail);
+        let Self { way, bell, .. } = self;
+        drop(way);
         bell.ring();
+    }
+}
+
+impl Way {
+    /// Whether a reader is still busy with what was sent before.
+    fn must_wait(&self, frame: &Frame) -> bool {
+        match self {
+            Self::Newest(mail) => !mail.is_taken() && mail.has_reader(),
+            Self::All(ring, _) => !ring.has_room(frame) && ring.has_reader(),
+        }
+    }
+
+    /// Sends `frame`; says how one was lost, if one was.
+    fn send(&mut self, frame: &Frame, passage: Passage<'_>) -> Option<Cause> {
+        match self {
+            Self::Newest(mail) => {
+                let replaced = mail.send_with(|letter| {
+                    letter.frame.copy_from(frame);
+                    letter.spent_ns.copy_from_slice(passage.spent_ns);
+                    letter.resets = passage.resets;
+                });
+                replaced.then_some(Cause::Skipped)
+            }
+            Self::All(ring, broken) => {
+                let gap = if *broken { Flags::GAP } else { Flags::NONE };
+                let sent = ring.push_as(frame, frame.flags | gap, passage.sequence);
+                // A marker that is lost leaves no gap behind.
+                *broken = !sent && frame.rows > 0;
+                (!sent).then_some(Cause::Drop)
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Flags;
+    use crate::frame::Channel;
 
     struct Bench {
         port: Port,
@@ -89,14 +157,15 @@ mod tests {
         let spec = Spec { rows: 1, cols: 2, ..Spec::markers() };
         let pages = ["a", "b"].map(Counters::new);
         let readers = pages.to_vec();
-        let (port, mail) = Port::new(&spec, 3, Doorbell::default(), readers, patient, branch);
+        let (port, mail) = Port::newest(&spec, 3, Doorbell::default(), readers, patient, branch);
         Bench { port, mail, pages, frame: spec.frame() }
     }
 
     impl Bench {
         fn send(&mut self, n: u64) {
             self.frame.span.last = n;
-            self.port.send(&self.frame, &[n, n + 1, n + 2], n / 2);
+            let passage = Passage { spent_ns: &[n, n + 1, n + 2], resets: n / 2, sequence: 0 };
+            self.port.send(&self.frame, passage);
         }
 
         fn take(&mut self) -> Option<u64> {
@@ -144,8 +213,7 @@ mod tests {
             for n in 0..100 {
                 port.send(
                     &Frame { span: crate::frame::Span { last: n, ..frame.span }, ..frame.clone() },
-                    &[0; 3],
-                    0,
+                    Passage { spent_ns: &[0; 3], resets: 0, sequence: 0 },
                 );
             }
             port.end();
@@ -169,5 +237,31 @@ mod tests {
         assert!(!mail.is_over());
         assert_eq!(mail.take_with(|letter| letter.frame.span.last), Some(1));
         assert!(mail.is_over());
+    }
+
+    #[test]
+    fn a_stream_is_kept_whole_and_what_does_not_fit_leaves_a_gap() {
+        let spec = Spec::samples(vec![Channel::named("C3")], 1.0, 8);
+        let pages = vec![Counters::new("a")];
+        let (mut port, mut ring) = Port::all(&spec, Doorbell::default(), pages.clone(), false);
+        let mut frame = spec.frame();
+        frame.resize(8, 1);
+        let mut send = |n: u64| {
+            frame.span.first = n;
+            port.send(&frame, Passage { spent_ns: &[], resets: 0, sequence: n });
+        };
+        // There is room for 30 s.
+        (0..5).for_each(&mut send);
+        assert_eq!(pages[0].get(Cause::Drop), 16);
+        let mut got = spec.frame();
+        for n in 0..3 {
+            assert_eq!(ring.peek().unwrap().sequence, n);
+            assert!(ring.pop(&mut got));
+            assert_eq!((got.span.first, got.flags), (n, Flags::NONE));
+        }
+        assert!(!ring.pop(&mut got));
+        (5..7).for_each(&mut send);
+        assert!(ring.pop(&mut got) && got.flags == Flags::GAP);
+        assert!(ring.pop(&mut got) && got.flags == Flags::NONE);
     }
 }

@@ -15,6 +15,8 @@ pub struct Head {
     pub span: Span,
     /// Its marks.
     pub flags: Flags,
+    /// Its place in the order of all that its writer sends, by whatever ring, where it numbers that.
+    pub sequence: u64,
     rows: usize,
     cols: usize,
     /// Length of a marker's text in bytes.
@@ -56,14 +58,20 @@ pub fn blocks(blocks: usize, numbers: usize) -> (BlockWriter, BlockReader) {
 impl BlockWriter {
     /// Copies `block` in; `false` when there is no room for all of it.
     pub fn push(&mut self, block: &Frame) -> bool {
+        self.push_as(block, block.flags, 0)
+    }
+
+    /// The same with other marks, and a number.
+    pub fn push_as(&mut self, block: &Frame, flags: Flags, sequence: u64) -> bool {
         if !self.has_room(block) {
             return false;
         }
         self.numbers.push_slice(&block.data);
         self.texts.push_slice(block.text.as_bytes());
-        let Frame { span, flags, rows, cols, .. } = *block;
+        let Frame { span, rows, cols, .. } = *block;
         // Last, so that the reader finds everything that a head speaks of.
-        self.heads.try_push(Head { span, flags, rows, cols, text: block.text.len() }).is_ok()
+        let text = block.text.len();
+        self.heads.try_push(Head { span, flags, sequence, rows, cols, text }).is_ok()
     }
 
     /// Whether there is room for `block`.

@@ -123,7 +123,8 @@ impl Network {
             Error::input(format!("ONNX Runtime refuses the model: {}", first_line(&e.to_string())))
         };
         let session = builder(options)?.commit_from_memory(bytes).map_err(|e| refused(&e))?;
-        let ports = |outlets: &[ort::value::Outlet]| outlets.iter().map(port).collect::<Result<_>>();
+        let ports =
+            |outlets: &[ort::value::Outlet]| outlets.iter().map(port).collect::<Result<_>>();
         let (inputs, outputs) = (ports(session.inputs())?, ports(session.outputs())?);
         Ok(Self { facts, inputs, outputs, provider: options.provider, session, bound: None })
     }
@@ -159,7 +160,8 @@ impl Network {
         for (port, shape) in self.inputs.iter().zip(shapes) {
             port.check(shape)?;
         }
-        let failed = |e: ort::Error| Error::run(format!("ONNX Runtime: {}", first_line(&e.to_string())));
+        let failed =
+            |e: ort::Error| Error::run(format!("ONNX Runtime: {}", first_line(&e.to_string())));
         let numbers = |(port, shape): (&Port, &Vec<usize>)| Numbers::zeros(port.element, shape);
         let inputs: Vec<Numbers> =
             self.inputs.iter().zip(shapes).map(numbers).collect::<Result<_>>()?;
@@ -211,7 +213,8 @@ impl Network {
         let Some(bound) = &mut self.bound else { return Err(Stop::Failed) };
         if self.provider != Provider::Cpu {
             // The inputs lie elsewhere as well and have to be sent there anew.
-            bind_inputs(&mut bound.binding, &self.inputs, &bound.inputs).map_err(|_| Stop::Failed)?;
+            bind_inputs(&mut bound.binding, &self.inputs, &bound.inputs)
+                .map_err(|_| Stop::Failed)?;
         }
         let outcome = self.session.run_binding_with_options(&bound.binding, &bound.options);
         let outputs = outcome.map_err(|e| {
@@ -313,12 +316,18 @@ impl Outcome {
     /// Copies the numbers of `value`, which must be as many as there were.
     fn take(&mut self, value: &DynValue) -> Option<()> {
         match value.dtype().tensor_type()? {
-            TensorElementType::Float32 => self.copy(value.try_extract_tensor::<f32>().ok()?.1, f64::from),
-            TensorElementType::Float64 => self.copy(value.try_extract_tensor::<f64>().ok()?.1, |v| v),
+            TensorElementType::Float32 => {
+                self.copy(value.try_extract_tensor::<f32>().ok()?.1, f64::from)
+            }
+            TensorElementType::Float64 => {
+                self.copy(value.try_extract_tensor::<f64>().ok()?.1, |v| v)
+            }
             TensorElementType::Int64 => {
                 self.copy(value.try_extract_tensor::<i64>().ok()?.1, |v| v as f64)
             }
-            TensorElementType::Int32 => self.copy(value.try_extract_tensor::<i32>().ok()?.1, f64::from),
+            TensorElementType::Int32 => {
+                self.copy(value.try_extract_tensor::<i32>().ok()?.1, f64::from)
+            }
             _ => None,
         }
     }
@@ -335,7 +344,8 @@ impl Outcome {
 impl Numbers {
     fn zeros(element: TensorElementType, shape: &[usize]) -> Result<Self> {
         let length = count(shape).ok_or_else(|| too_large("an input"))?;
-        let failed = |e: ort::Error| Error::run(format!("ONNX Runtime: {}", first_line(&e.to_string())));
+        let failed =
+            |e: ort::Error| Error::run(format!("ONNX Runtime: {}", first_line(&e.to_string())));
         let shape = shape.to_vec();
         Ok(match element {
             TensorElementType::Float32 => {
@@ -379,7 +389,10 @@ impl Port {
         if fits {
             return Ok(());
         }
-        Err(Error::mismatch(format!("the input `{}` of the model is {self}, but {shape:?} is given", self.name)))
+        Err(Error::mismatch(format!(
+            "the input `{}` of the model is {self}, but {shape:?} is given",
+            self.name
+        )))
     }
 }
 

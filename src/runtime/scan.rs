@@ -75,7 +75,9 @@ impl Walk {
                 }
                 (8, Value::Bytes(set)) => self.operator_set(set)?,
                 (20, Value::Bytes(_)) => {
-                    return Err(Error::input("carries instructions for training; export it for inference"));
+                    return Err(Error::input(
+                        "carries instructions for training; export it for inference",
+                    ));
                 }
                 (25, Value::Bytes(function)) => self.function(function)?,
                 _ => {}

@@ -4,12 +4,12 @@
 mod picture;
 mod promise;
 
-use super::running::inbox_samples;
 use super::trial::{self, Costs, Plan, Trial, fit_on_noise};
 use super::{print, print_json};
 use crate::config::{self, Config, Node, within};
 use crate::deadline::Late;
 use crate::engine::assembly::{self, REALTIME};
+use crate::engine::inbox::inbox_samples;
 use crate::engine::rights::Grant;
 use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
@@ -104,7 +104,7 @@ pub fn check(path: &Path, sets: &[String], json: bool) -> Result<()> {
     let prepared = prepare(&mut config, &mut remarks)?;
     let complete = prepared.stages.len() == config.stages.len();
     if complete {
-        assembly::check(&config, &prepared.sources, &prepared.stages)?;
+        assembly::check(&config, &prepared.stages)?;
     }
     let trial = match complete && !config.stages.is_empty() {
         true => Some(try_out(&load, &prepared)?),
