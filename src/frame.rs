@@ -27,6 +27,9 @@ pub enum Payload {
     Scores,
     /// Features of nodes: rows are nodes, such as channels, columns are features.
     Nodes,
+    /// The place of a window among others: one row of coordinates, then the number of the class that was
+    /// decided on (-1 for none) and its probability.
+    Embedding,
     /// A graph: rows are nodes, columns are edges and features, see [`graph::Layout`].
     Graph,
 }

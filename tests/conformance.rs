@@ -28,8 +28,17 @@ struct Case {
     out: Spec,
 }
 
+/// Stages that run a network: what they need is there only after `scripts/setup onnx`, the library allocates,
+/// and what comes out is no linear function of what goes in.
+const NETWORKS: [&str; 1] = ["denoise"];
+
 fn cases() -> impl Iterator<Item = Case> {
-    kinds().map(|kind| {
+    let ready = saltatory::runtime::found().is_some();
+    assert!(
+        ready || std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_none(),
+        "run scripts/setup onnx"
+    );
+    kinds().filter(move |kind| ready || !NETWORKS.contains(&kind.name)).map(|kind| {
         let mut refusals = String::new();
         for feed in feeds() {
             match Case::new(kind, feed) {
@@ -283,7 +292,7 @@ fn the_receiver_may_scribble() {
 
 #[test]
 fn processing_leaves_the_heap_alone() {
-    for case in cases() {
+    for case in cases().filter(|case| !NETWORKS.contains(&case.kind.name)) {
         let mut stage = case.stage();
         let mut sink = Sink { kept: None, scribble: true };
         let mut frames = case.frames();
@@ -353,7 +362,8 @@ fn nothing_that_comes_in_makes_it_panic() {
 fn delays_are_as_stated() {
     let sample_wise =
         |case: &Case| case.feed.specs.len() == 1 && case.out.payload == Payload::Samples;
-    for case in cases().filter(|case| case.feed.is_stream() && sample_wise(case)) {
+    let plain = |case: &Case| !NETWORKS.contains(&case.kind.name);
+    for case in cases().filter(|case| case.feed.is_stream() && sample_wise(case) && plain(case)) {
         let labels: Vec<_> = case.feed.specs[0].channels.iter().map(|c| c.label.as_str()).collect();
         let column = labels.iter().position(|label| *label == "C3").unwrap();
         let mut stage = case.stage();

@@ -22,35 +22,9 @@ fn open(path: &Path) -> saltatory::error::Result<Network> {
     Network::open(path, &Options::default())
 }
 
-/// A model of ours: `y = a x + b` for each of two numbers, written by hand as ONNX is.
+/// `y = a x + b` for each of two numbers.
 fn line() -> Vec<u8> {
-    let bytes =
-        |field: u8, b: &[u8]| [&[field << 3 | 2, u8::try_from(b.len()).unwrap()], b].concat();
-    let number = |field: u8, n: u8| vec![field << 3, n];
-    let floats = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-    let tensor = |name: &str, v: &[f32]| {
-        [number(1, 2), number(2, 1), bytes(4, &floats(v)), bytes(8, name.as_bytes())].concat()
-    };
-    let node = |op: &str, from: [&str; 2], to: &str| {
-        let inputs = from.map(|name| bytes(1, name.as_bytes())).concat();
-        [inputs, bytes(2, to.as_bytes()), bytes(4, op.as_bytes())].concat()
-    };
-    let rows = bytes(1, &bytes(2, b"rows"));
-    let shape = [rows, bytes(1, &number(1, 2))].concat();
-    let typed = bytes(2, &bytes(1, &[number(1, 1), bytes(2, &shape)].concat()));
-    let value = |name: &str| [bytes(1, name.as_bytes()), typed.clone()].concat();
-    let graph = [
-        bytes(1, &node("Mul", ["x", "a"], "ax")),
-        bytes(1, &node("Add", ["ax", "b"], "y")),
-        bytes(2, b"line"),
-        bytes(5, &tensor("a", &[2.0, 3.0])),
-        bytes(5, &tensor("b", &[0.5, -1.0])),
-        bytes(11, &value("x")),
-        bytes(12, &value("y")),
-    ]
-    .concat();
-    let length = [0x80 | (graph.len() % 128) as u8, (graph.len() / 128) as u8];
-    [number(1, 8), vec![7 << 3 | 2], length.to_vec(), graph, bytes(8, &number(2, 17))].concat()
+    support::onnx::line(&[2.0, 3.0], &[0.5, -1.0])
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct Deadline {
 pub enum Placement {
     /// The one that the samples come in on.
     Realtime,
-    /// One of its own, behind a mailbox that keeps the newest frame.
+    /// One of its own: behind a mailbox that keeps the newest window, or behind a ring that keeps a stream.
     Worker,
 }
 

@@ -19,6 +19,8 @@ pub mod logistic;
 pub mod montage;
 pub mod padded;
 pub mod platt;
+pub mod rdm;
+pub mod resample;
 pub mod robust;
 pub mod schaefer;
 mod shrinkage;

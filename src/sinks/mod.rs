@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 pub mod jsonl;
 pub mod lsl;
+mod scene;
 pub mod terminal;
 pub mod websocket;
 

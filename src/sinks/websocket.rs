@@ -1,10 +1,12 @@
-//! Serves decisions over WebSocket: one JSON message a decision, to everyone who listens.
+//! Serves decisions, and what a page draws beside them, over WebSocket: one JSON message for each, to everyone
+//! who listens.
 //!
-//! The first message on a connection names classes and stages. A client that falls behind is told
+//! The first message on a connection names classes and stages, and says what each input shows. A client that falls behind is told
 //! how many messages it missed (`{"missed": n}`) and goes on; it holds up nobody. At the end of the
 //! run everyone gets what is still to come, and a close frame. What clients missed is in the ledger
 //! (`missed`). Listens on loopback only, and only to programs and to pages served from this machine.
 
+use super::scene::Scene;
 use super::{Deciding, Decision, Delivery, RunFacts, Sink};
 use crate::error::{Error, Result};
 use crate::frame::Spec;
@@ -29,7 +31,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// What is sent to everyone; `None` is the end.
 type News = Option<Utf8Bytes>;
 
-/// Serves decisions over WebSocket on this machine, one JSON message each.
+/// Serves decisions, embeddings and graphs over WebSocket on this machine, one JSON message each.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -54,6 +56,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         Ok(Box::new(Socket {
             listen: self.listen,
             deciding: Deciding::default(),
+            scene: Scene::default(),
             run: RunFacts::default(),
             messages,
             server: None,
@@ -65,6 +68,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 struct Socket {
     listen: SocketAddr,
     deciding: Deciding,
+    scene: Scene,
     run: RunFacts,
     messages: broadcast::Sender<News>,
     server: Option<Server>,
@@ -102,9 +106,19 @@ impl Drop for Backlog {
 
 impl Sink for Socket {
     fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
-        self.deciding = Deciding::of(inputs)?;
+        self.scene = Scene::of(inputs);
+        self.deciding = match Deciding::of(inputs) {
+            Ok(deciding) => deciding,
+            // It may serve pictures only.
+            Err(_) if !self.scene.is_empty() => Deciding::default(),
+            Err(e) => return Err(e),
+        };
         self.run = run.clone();
-        let hello = serde_json::json!({ "classes": self.deciding.classes, "stages": run.stages });
+        let hello = serde_json::json!({
+            "classes": self.deciding.classes,
+            "stages": run.stages,
+            "inputs": self.scene.describe(),
+        });
         let (messages, page) = (self.messages.clone(), run.page.clone());
         let shared = Shared { hello: hello.to_string().into(), messages, page };
         self.server = Some(serve(self.listen, shared)?);
@@ -112,10 +126,19 @@ impl Sink for Socket {
     }
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
-        if self.deciding.has(&delivery.frame) && self.messages.receiver_count() > 0 {
-            let decision = Decision::new(delivery, &self.deciding.classes, &self.run.stages);
-            let text = serde_json::to_string(&decision)
-                .map_err(|e| Error::run(format!("a decision cannot be written as JSON: {e}")))?;
+        if self.messages.receiver_count() == 0 {
+            return Ok(());
+        }
+        let message = match self.deciding.has(&delivery.frame) {
+            true => {
+                let decision = Decision::new(delivery, &self.deciding.classes, &self.run.stages);
+                Some(serde_json::to_string(&decision).map_err(|e| {
+                    Error::run(format!("a decision cannot be written as JSON: {e}"))
+                })?)
+            }
+            false => self.scene.message(delivery).map(|message| message.to_string()),
+        };
+        if let Some(text) = message {
             // An error means that the last listener has just left.
             let _ = self.messages.send(Some(text.into()));
         }

@@ -1,6 +1,8 @@
 //! What several test files share.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod onnx;
+
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 

@@ -16,6 +16,7 @@ pub fn describe(spec: &Spec) -> String {
         Payload::Vector => format!("vectors of {}", spec.cols),
         Payload::Matrix => format!("matrices of {0} x {0}", spec.rows),
         Payload::Scores => format!("scores of {}", spec.classes.join(", ")),
+        Payload::Embedding => format!("places in {} dimensions", spec.cols.saturating_sub(2)),
         Payload::Nodes => format!("{} features of {} nodes", spec.cols, spec.rows),
         Payload::Graph => match Layout::of(spec) {
             Some(graph) => format!("graphs of {} nodes, {} features", graph.nodes, graph.features),

@@ -1,5 +1,6 @@
 //! What a report is made of: plain data. Everything but the title may be missing.
 
+use super::Geometry;
 use crate::fit::metrics::{Activity, Confusion};
 use crate::fit::stats::{self, Interval};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct Report {
     pub scatter: Option<Scatter>,
     /// Patterns on the head.
     pub maps: Option<Maps>,
+    /// The graphs that are decided on.
+    pub geometry: Option<Geometry>,
 }
 
 /// One line of what was done.

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 /// Radius of a head, and room around it for nose and ears.
 const RADIUS: f64 = 125.0;
 const MARGIN: f64 = 20.0;
-const CENTRE: f64 = RADIUS + MARGIN;
+pub(super) const CENTRE: f64 = RADIUS + MARGIN;
 
 /// Points of the grid from side to side, and bands of colour from blue to red.
 const GRID: usize = 61;
@@ -140,7 +140,7 @@ fn placed(lines: &[Vec<[f64; 2]>]) -> Vec<Vec<[f64; 2]>> {
 }
 
 /// Rim, nose and ears.
-fn outline(svg: &mut Svg) {
+pub(super) fn outline(svg: &mut Svg) {
     let (c, r) = (CENTRE, RADIUS);
     let mut text = format!("<circle class=\"head\" cx=\"{c}\" cy=\"{c}\" r=\"{r}\"/>");
     let (half, foot) = (14.0_f64, r - 0.8);
@@ -167,6 +167,12 @@ fn outline(svg: &mut Svg) {
         );
     }
     svg.raw(&text);
+}
+
+/// Where the electrode is drawn, if its place is known.
+pub(super) fn placed_on_head(label: &str) -> Option<[f64; 2]> {
+    let [x, y] = project(montage::position(label)?);
+    Some([CENTRE + RADIUS * x, CENTRE - RADIUS * y])
 }
 
 fn dot(svg: &mut Svg, electrode: &Electrode, value: f64, labelled: bool) {

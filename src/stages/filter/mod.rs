@@ -5,6 +5,7 @@ use crate::kind::{Kind, kind};
 
 pub mod bandpass;
 pub mod decimate;
+pub mod denoise;
 pub mod filter_bank;
 pub mod notch;
 
@@ -14,4 +15,5 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, notch::Settings>("notch"),
     kind::<_, decimate::Settings>("decimate"),
     kind::<_, filter_bank::Settings>("filter_bank"),
+    kind::<_, denoise::Settings>("denoise"),
 ];

@@ -10,6 +10,7 @@ pub mod align;
 pub mod bt_tangent;
 pub mod csp;
 pub mod moving;
+pub mod rdm;
 pub mod recentre;
 mod session;
 pub mod tangent;
@@ -22,6 +23,7 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, bt_tangent::Settings>("bt_tangent"),
     kind::<_, tangent::Settings>("tangent"),
     kind::<_, csp::Settings>("csp"),
+    kind::<_, rdm::Settings>("rdm"),
 ];
 
 impl From<NotSpd> for Fault {
