@@ -107,8 +107,7 @@ fn curvature_is_that_of_the_reference() {
             case.check(&format!("{p}.{key}"), &got, tolerance);
             if method == Method::Exact {
                 println!("{} edges, {} pivots", pass.solved, pass.pivots);
-                let nodes: Vec<f64> =
-                    (0..graph.nodes()).map(|u| graph.node_curvature(u)).collect();
+                let nodes: Vec<f64> = (0..graph.nodes()).map(|u| graph.node_curvature(u)).collect();
                 case.check(&format!("{p}.node"), &nodes, tolerance);
             }
         }
@@ -120,8 +119,7 @@ fn flow_is_that_of_the_reference() {
     for (case, p, power) in cases().into_iter().filter(|(case, ..)| case.name != "alpha") {
         for (key, steps, step) in [("flow3", 3, 1.0), ("flow10", 10, 1.0), ("half5", 5, 0.5)] {
             let mut graph = case.graph();
-            let out =
-                run_flow(&mut graph, power, flow::Settings { steps, step, surgery: None });
+            let out = run_flow(&mut graph, power, flow::Settings { steps, step, surgery: None });
             assert_eq!((out.outside, out.cut, out.is_short), (0, 0, false));
             let lengths: Vec<f64> = graph.edges().iter().map(|edge| edge.length).collect();
             let sum: f64 = lengths.iter().sum();
@@ -218,7 +216,8 @@ fn degenerate_graphs_have_finite_curvature() {
     assert_eq!(twins.edges()[0].curvature, 0.0);
     curved(3, &[(0, 1, 0.0), (0, 2, 0.0), (1, 2, 0.0)]);
     // Lengths that are no lengths.
-    let bad = [(0, 1, f64::NAN), (1, 2, -1.0), (2, 2, 1.0), (0, 2, 1e300), (0, 3, 1.0), (1, 2, 1.0)];
+    let bad =
+        [(0, 1, f64::NAN), (1, 2, -1.0), (2, 2, 1.0), (0, 2, 1e300), (0, 3, 1.0), (1, 2, 1.0)];
     assert_eq!(curved(3, &bad).1, 5);
     assert_eq!(curved(3, &[(0, 1, f64::INFINITY)]).0.edges(), []);
     curved(4, &[(0, 1, 1e150), (1, 2, 1e-300), (2, 3, 1e-7), (0, 3, 1e-6), (0, 2, 1e80)]);

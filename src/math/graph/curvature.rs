@@ -224,6 +224,7 @@ fn curvature(distance: f64, length: f64) -> f64 {
 /// The least curvature taken from the largest.
 fn spread(edges: &[Edge]) -> f64 {
     let values = || edges.iter().map(|edge| edge.curvature);
-    let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(-f64::INFINITY, f64::max));
+    let (least, most) =
+        (values().fold(f64::INFINITY, f64::min), values().fold(-f64::INFINITY, f64::max));
     (most - least).max(0.0)
 }

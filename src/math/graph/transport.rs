@@ -87,11 +87,7 @@ impl Transport {
 
     /// Solves it for the costs `from(place)[place]`, in at most `most_pivots` steps. The masses of the sources and
     /// of the sinks must add up to the same, but for rounding.
-    pub fn solve<'a>(
-        &mut self,
-        from: impl Fn(usize) -> &'a [f64],
-        most_pivots: usize,
-    ) -> Solution {
+    pub fn solve<'a>(&mut self, from: impl Fn(usize) -> &'a [f64], most_pivots: usize) -> Solution {
         if self.sources.is_empty() || self.sinks.is_empty() {
             return Solution { cost: 0.0, pivots: 0, is_least: true };
         }
@@ -161,8 +157,14 @@ impl Transport {
     fn nearest_open(&self, i: usize) -> usize {
         let m = self.sources.len();
         let costs = &self.costs[i * self.stride..][..self.sinks.len()];
-        let open = (0..costs.len()).filter(|j| self.tree.parent(m + j).is_none());
-        open.min_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap_or_default()
+        let from_heaviest = &self.costs[(m - 1) * self.stride..];
+        let (mut best, mut least) = (0, f64::INFINITY);
+        for (j, (cost, other)) in costs.iter().zip(from_heaviest).enumerate() {
+            if cost - other < least && self.tree.parent(m + j).is_none() {
+                (best, least) = (j, cost - other);
+            }
+        }
+        best
     }
 
     fn join(&mut self, child: usize, parent: usize, flow: f64) {
@@ -284,4 +286,71 @@ fn least_sum(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     least.into_iter().fold(f64::INFINITY, |m, x| if x < m { x } else { m })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_pcg::Pcg64;
+
+    /// The least sum of `costs` (n x n) over the ways to give each row, from `row` on, a column of its own.
+    fn best_assignment(costs: &[f64], n: usize, row: usize, taken: &mut Vec<usize>) -> f64 {
+        if row == n {
+            return 0.0;
+        }
+        let mut best = f64::INFINITY;
+        for column in (0..n).filter(|c| !taken.contains(c)).collect::<Vec<_>>() {
+            taken.push(column);
+            let rest = best_assignment(costs, n, row + 1, taken);
+            best = best.min(costs[row * n + column] + rest);
+            taken.pop();
+        }
+        best
+    }
+
+    /// With equal masses some best plan is an assignment. Whole costs make ties, which are where a simplex
+    /// method may cycle.
+    #[test]
+    fn equal_masses_are_assigned_as_well_as_can_be() {
+        let rng = &mut Pcg64::seed_from_u64(5);
+        for round in 0..300 {
+            let n = 1 + round % 6;
+            let costs: Vec<f64> = (0..n * n)
+                .map(|_| match round % 2 {
+                    0 => f64::from(rng.random_range(0..4)),
+                    _ => rng.random_range(0.0..1.0),
+                })
+                .collect();
+            let mut transport = Transport::new(2 * n);
+            transport.clear();
+            // Places below n are rows; the others are columns, and the costs are asked for by place.
+            let table: Vec<f64> = costs
+                .chunks(n)
+                .flat_map(|row| std::iter::repeat_n(0.0, n).chain(row.to_vec()))
+                .collect();
+            for i in 0..n {
+                transport.add(n + i, -1.0);
+                transport.add(i, 1.0);
+            }
+            let found = transport.solve(|i| &table[2 * n * i..][..2 * n], 1000);
+            let want = best_assignment(&costs, n, 0, &mut Vec::new());
+            assert!(found.is_least && (found.cost - want).abs() < 1e-12, "{found:?} {want}");
+        }
+    }
+
+    #[test]
+    fn unequal_masses_split() {
+        let mut transport = Transport::new(5);
+        let costs = [0.0, 0.0, 1.0, 2.0, 4.0, 0.0, 0.0, 3.0, 3.0, 1.0];
+        for (place, mass) in [(0, 0.75), (1, 0.25), (2, -0.5), (3, -0.25), (4, -0.25)] {
+            transport.add(place, mass);
+        }
+        let found = transport.solve(|i| &costs[5 * i..][..5], 100);
+        // 0 feeds 2 and 3, 1 feeds 4.
+        assert!(found.is_least && (found.cost - 1.25).abs() < 1e-15, "{found:?}");
+        transport.clear();
+        assert_eq!(transport.solve(|_| &[][..], 100).cost, 0.0);
+    }
 }
