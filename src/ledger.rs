@@ -47,11 +47,13 @@ pub enum Cause {
     Late,
     /// Windows from which a stage that adapts did not learn: flagged BAD, unusual, or of no use.
     Unlearned,
+    /// Windows on which a stage reached the end of its time or its steps, and passed on a bound instead.
+    Budget,
 }
 
 impl Cause {
     /// Every cause, in the order they are shown.
-    pub const ALL: [Cause; 17] = [
+    pub const ALL: [Cause; 18] = [
         Cause::Gap,
         Cause::Drop,
         Cause::Duplicate,
@@ -69,6 +71,7 @@ impl Cause {
         Cause::Degraded,
         Cause::Late,
         Cause::Unlearned,
+        Cause::Budget,
     ];
 
     /// Its name in JSON, logs and views.
@@ -91,6 +94,7 @@ impl Cause {
             Cause::Degraded => "degraded",
             Cause::Late => "late",
             Cause::Unlearned => "unlearned",
+            Cause::Budget => "budget",
         }
     }
 }
