@@ -1,7 +1,12 @@
 //! Graph stages: features of nodes to graphs, graphs to richer graphs or to vectors.
 
 use super::Stage;
-use crate::kind::Kind;
+use crate::kind::{Kind, kind};
+
+pub mod eigenmap;
+#[allow(clippy::module_inception)]
+pub mod graph;
 
 /// The list of this family.
-pub const KINDS: &[Kind<dyn Stage>] = &[];
+pub const KINDS: &[Kind<dyn Stage>] =
+    &[kind::<_, graph::Settings>("graph"), kind::<_, eigenmap::Settings>("eigenmap")];

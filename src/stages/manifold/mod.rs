@@ -9,6 +9,7 @@ use crate::math::spd::{Geometry, Mean, Metric, NotSpd, Spd};
 pub mod align;
 pub mod bt_tangent;
 pub mod csp;
+pub mod embedding;
 pub mod moving;
 pub mod recentre;
 mod session;
@@ -22,6 +23,7 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, bt_tangent::Settings>("bt_tangent"),
     kind::<_, tangent::Settings>("tangent"),
     kind::<_, csp::Settings>("csp"),
+    kind::<_, embedding::Settings>("embedding"),
 ];
 
 impl From<NotSpd> for Fault {
