@@ -17,6 +17,7 @@ pub mod information;
 pub mod lda;
 pub mod linalg;
 pub mod logistic;
+pub mod manifold;
 pub mod montage;
 pub mod padded;
 pub mod platt;

@@ -9,6 +9,7 @@ use crate::math::spd::{Geometry, Mean, Metric, NotSpd, Spd};
 pub mod align;
 pub mod bt_tangent;
 pub mod csp;
+pub mod embedding;
 pub mod moving;
 pub mod rdm;
 pub mod recentre;
@@ -24,6 +25,7 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, tangent::Settings>("tangent"),
     kind::<_, csp::Settings>("csp"),
     kind::<_, rdm::Settings>("rdm"),
+    kind::<_, embedding::Settings>("embedding"),
 ];
 
 impl From<NotSpd> for Fault {
