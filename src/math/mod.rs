@@ -11,6 +11,7 @@ pub mod embedding;
 pub mod fgda;
 pub mod filter_design;
 pub mod folds;
+pub mod gcn;
 pub mod graph;
 pub mod householder;
 pub mod information;

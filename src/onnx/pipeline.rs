@@ -1,7 +1,7 @@
-//! The chain of a model as a graph: covariance, filters, decoder.
+//! The chain of a model as a graph: covariance, filters, decoder; or a graph convolutional network.
 
-use super::decoder;
 use super::proto::{Axis, DOUBLE, Graph};
+use super::{decoder, gcn};
 use crate::error::{Error, Result};
 use crate::math::covariance::Estimator;
 use crate::math::spd::tangent_len;
@@ -11,9 +11,27 @@ use crate::stages::Part;
 /// The bytes of the ONNX file of `model`.
 pub fn bytes(model: &Model) -> Result<Vec<u8>> {
     let chain = &model.facts.chain;
-    let [before @ .., features, last] = &chain[..] else { return Err(unsuited(chain)) };
     let mut graph = Graph::default();
     let mut metadata = metadata(&model.facts)?;
+    let probabilities = match &chain[..] {
+        [.., last] if last.kind == "gcn" => {
+            gcn::probabilities(&mut graph, last, part(model, last)?)?
+        }
+        _ => linear(&mut graph, model, &mut metadata)?,
+    };
+    let axes = [Axis::Fixed(model.facts.classes.len())];
+    let help = "one probability per class, in the order of `classes` of the metadata";
+    graph.output("probabilities", &axes, help, &probabilities);
+    Ok(graph.model("pipeline", &metadata))
+}
+
+/// What the file says of itself.
+type Metadata = Vec<(&'static str, String)>;
+
+/// The probabilities of a linear pipeline; adds its input.
+fn linear(graph: &mut Graph, model: &Model, metadata: &mut Metadata) -> Result<String> {
+    let chain = &model.facts.chain;
+    let [before @ .., features, last] = &chain[..] else { return Err(unsuited(chain)) };
     let vector = match (features.kind.as_str(), before.last()) {
         ("csp", Some(Link { kind, settings, .. })) if kind == "covariance" => {
             let part = part(model, features)?;
@@ -21,8 +39,8 @@ pub fn bytes(model: &Model) -> Result<Vec<u8>> {
             let help = "one window, samples x channels, as it enters the stage `covariance`";
             let window =
                 graph.input("window", &[Axis::Any("samples"), Axis::Fixed(channels)], help);
-            let c = covariance(&mut graph, &window, channels, estimator(settings)?);
-            powers(&mut graph, &c, part)?
+            let c = covariance(graph, &window, channels, estimator(settings)?);
+            powers(graph, &c, part)?
         }
         ("tangent", _) => {
             let reference = part(model, features)?.tensor("reference", 2)?;
@@ -38,15 +56,10 @@ pub fn bytes(model: &Model) -> Result<Vec<u8>> {
     if chain.iter().filter(|link| decoder::KINDS.contains(&link.kind.as_str())).count() > 1 {
         return Err(refused("it has several decoders, and a graph has one"));
     }
-    let probabilities = decoder::probabilities(&mut graph, last, part(model, last)?, &vector)?;
-    let axes = [Axis::Fixed(model.facts.classes.len())];
-    let help = "one probability per class, in the order of `classes` of the metadata";
-    graph.output("probabilities", &axes, help, &probabilities);
-    Ok(graph.model("pipeline", &metadata))
+    decoder::probabilities(graph, last, part(model, last)?, &vector)
 }
 
-/// What the file says of itself.
-fn metadata(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
+fn metadata(facts: &Facts) -> Result<Metadata> {
     Ok(vec![("classes", json(&facts.classes)?), ("saltatory", json(facts)?)])
 }
 
@@ -69,7 +82,7 @@ fn unsuited(chain: &[Link]) -> Error {
         _ => {
             let decoders = decoder::KINDS.join(", ");
             format!(
-                "its stages are {}; expected covariance and csp, or tangent, followed by one of {decoders}",
+                "its stages are {}; expected covariance and csp, or tangent, followed by one of {decoders}; or gcn",
                 kinds.join(", ")
             )
         }

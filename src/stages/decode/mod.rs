@@ -14,6 +14,7 @@ use reject::Reject;
 mod adapting;
 pub mod bt_mdm;
 pub mod fgmdm;
+pub mod gcn;
 pub mod lda;
 mod linear;
 pub mod logistic;
@@ -30,6 +31,7 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, svm::Settings>("svm"),
     kind::<_, mdm::Settings>("mdm"),
     kind::<_, fgmdm::Settings>("fgmdm"),
+    kind::<_, gcn::Settings>("gcn"),
     kind::<_, vote::Settings>("vote"),
 ];
 
