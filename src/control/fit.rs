@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::fit::report::{Fact, Report};
 use crate::fit::{
     Choice, Epochs, Evaluation, Memory, Phase, Plan, Protocol, choose, evaluate as cross_validate,
-    portrait, pseudo_online, report, summary,
+    portrait, pseudo_online, report, shapes, summary,
 };
 use crate::model::{Facts, Model};
 use std::path::Path;
@@ -301,13 +301,15 @@ pub(super) fn write_report(
     let text = match path.extension().and_then(|e| e.to_str()) {
         Some("json") => serde_json::to_string_pretty(results).unwrap_or_default(),
         _ => {
-            let bar = progress(4, "drawing");
+            let bar = progress(5, "drawing");
             let epochs = epochs()?;
             report.curve = Some(portrait::learning_curve(plan, &epochs)?);
             bar.inc(1);
             report.scatter = portrait::scatter(plan, &epochs)?;
             bar.inc(1);
             report.maps = Some(portrait::maps(plan, &epochs)?);
+            bar.inc(1);
+            report.geometry = shapes::geometry(plan, &epochs)?;
             bar.inc(1);
             if report.time.is_none() && !recordings.is_empty() {
                 report.time = portrait::time_course(plan, recordings)?;

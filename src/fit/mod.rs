@@ -17,6 +17,7 @@ mod plan;
 pub mod portrait;
 mod pseudo;
 pub mod report;
+pub mod shapes;
 pub mod stats;
 pub mod summary;
 mod tail;

@@ -3,12 +3,20 @@
 //! The library is found and loaded when the first network is opened ([`library`]); nothing is linked. A
 //! model file is untrusted: it is bounded in size, walked through before the library sees it, and may
 //! refer neither to other files nor to operators that ONNX does not define ([`scan`]). A [`Network`] holds
-//! its inputs and outputs ready, so that a run copies and allocates nothing of ours.
+//! its inputs and outputs ready, so that a run copies and allocates nothing of ours; [`Timed`] runs it on a thread of
+//! its own, for those who cannot wait. What a network expects and gives is in its [`Manifest`], and a [`Feed`] makes
+//! that of frames.
 
+mod feed;
 mod library;
+mod manifest;
 mod network;
 mod scan;
+mod timed;
 
+pub use feed::Feed;
 pub use library::{found, version};
+pub use manifest::{Input, Kind, Manifest, Meaning, Output, Scaling};
 pub use network::{Axis, Network, Options, Port, Provider, Stop};
 pub use scan::{Facts, MAX_BYTES, scan};
+pub use timed::{Timed, Unanswered};
