@@ -38,8 +38,8 @@ pub struct Transport {
     /// The flow between a node and its parent.
     flows: Vec<f64>,
     heights: Vec<f64>,
-    /// The row that is looked at first.
-    row: usize,
+    /// The source that is looked at first.
+    turn: usize,
 }
 
 /// What was found.
@@ -67,7 +67,7 @@ impl Transport {
             tree: Tree::new(most),
             flows: Vec::with_capacity(most),
             heights: Vec::with_capacity(most + LANES),
-            row: 0,
+            turn: 0,
         }
     }
 
@@ -127,7 +127,7 @@ impl Transport {
     fn plant(&mut self) {
         let (m, n) = (self.sources.len(), self.sinks.len());
         let root = place_of_heaviest(&self.sinks);
-        self.row = 0;
+        self.turn = 0;
         self.tree.clear(m + n);
         self.flows.clear();
         self.flows.resize(m + n, 0.0);
@@ -196,11 +196,11 @@ impl Transport {
         let m = self.sources.len();
         let least_worth = ROUNDING * self.largest;
         for _ in 0..m {
-            let (costs, heights) = (self.row(self.row), &self.heights[m..]);
-            if least_sum(costs, heights) < self.heights[self.row] - least_worth {
-                return Some((self.row, m + place_of_least(costs, heights)));
+            let (costs, heights) = (self.row(self.turn), &self.heights[m..]);
+            if least_sum(costs, heights) < self.heights[self.turn] - least_worth {
+                return Some((self.turn, m + place_of_least(costs, heights)));
             }
-            self.row = if self.row + 1 == m { 0 } else { self.row + 1 };
+            self.turn = if self.turn + 1 == m { 0 } else { self.turn + 1 };
         }
         None
     }
