@@ -3,7 +3,8 @@
 //! After Ricci flow, edges between communities are long. As a cutoff falls from the longest edge towards 1 in
 //! steps of 0.025, more and more of them go, and the components that are left are the communities. Where
 //! the *modularity* rises by more than 1 % from one cutoff to the next lower one, something good was cut;
-//! the lowest such cutoff is taken.
+//! the lowest such cutoff is taken. The reference passes over a cut that makes two parts of one whole, whose
+//! modularity is 0; here it is taken if there is no other.
 //!
 //! ```text
 //! modularity = sum over communities of  I / W - (D / 2 W)^2
@@ -134,22 +135,28 @@ impl Cut {
 
     /// The lowest good cutoff. Cutoffs are visited as they rise: edges come back, the shortest first. All edges
     /// that are there lie within a component, so the modularity is 1 - sum I^2 / W^2. It changes only at
-    /// cutoffs at which an edge comes back; the others need not be visited. The last one, at which the graph is
-    /// whole, is not looked at by the reference either.
+    /// cutoffs at which an edge comes back; the others need not be visited.
     fn scan(&mut self, graph: &Graph) -> Option<f64> {
         self.start(graph);
         let longest = self.edges.last()?.0;
         let cutoff = |step: f64| longest - step * STEP;
+        let modularity = |whole: f64, squares: f64| 1.0 - squares / (whole * whole);
+        let falls = |before: f64, now: f64| before - now > DROP * before;
         let mut step = ((longest - LOWEST) / STEP).ceil() - 1.0;
         let (mut whole, mut squares, mut before) = (0.0, 0.0, f64::NAN);
+        let mut last_resort = None;
         for i in 0..self.edges.len() {
             let (length, e) = self.edges[i];
             if length > cutoff(step) {
-                let modularity = 1.0 - squares / (whole * whole);
-                if before > modularity && modularity > NONE && before - modularity > DROP * before {
-                    return Some(cutoff(step + 1.0));
+                let now = modularity(whole, squares);
+                if falls(before, now) {
+                    let lower = Some(cutoff(step + 1.0));
+                    if now > NONE {
+                        return lower;
+                    }
+                    last_resort = last_resort.or(lower);
                 }
-                before = modularity;
+                before = now;
                 step = ((longest - length) / STEP).floor();
                 // Rounding may have made it one too many.
                 step -= f64::from(length > cutoff(step));
@@ -157,7 +164,8 @@ impl Cut {
             whole += length;
             squares += self.bring_back(&graph.edges()[e as usize]);
         }
-        None
+        let joins_all = falls(before, modularity(whole, squares));
+        last_resort.or(joins_all.then(|| cutoff(1.0)))
     }
 
     fn start(&mut self, graph: &Graph) {

@@ -3,8 +3,8 @@
 //! Three ways to find W1(mu_u, mu_v):
 //!
 //! - *exact*: optimal transport.
-//! - *sinkhorn*: transport with an entropy of 0.1; larger than the exact distance, by up to the spread of
-//!   what the walks may choose between.
+//! - *sinkhorn*: transport with an entropy of 0.1; larger than the exact distance by at most 0.1 times what the
+//!   entropy of its plan is above that of the best one.
 //! - *average*: alpha d(u, v) + (1 - alpha) times the mean of d(x, y) over neighbours x of u and y of v, as
 //!   if the walks knew nothing of each other and chose all neighbours alike (p = 0). Cheap; it bounds the
 //!   distance of such walks from above, so it bounds their curvature from below.

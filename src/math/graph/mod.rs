@@ -12,8 +12,7 @@
 //!
 //! Curvature is positive where neighbourhoods overlap, as within a community, and negative on bridges. The
 //! divisor is the length of the edge, not the distance of its ends; they differ where a detour is shorter.
-//! Curvature is 0 on edges shorter than 1e-7. `walks` replaces the weights by equal ones where they sum up
-//! to 1e-7 or less.
+//! Curvature is 0 on edges shorter than 1e-7.
 //!
 //! A workspace is made once for so many nodes; after that, nothing here allocates.
 //!
@@ -72,12 +71,13 @@ impl Graph {
     /// A graph without nodes that has room for all edges between `most` of them.
     pub fn new(most: usize) -> Self {
         let edges = most * most.saturating_sub(1) / 2;
-        Self {
+        let mut graph = Self {
             edges: Vec::with_capacity(edges),
-            starts: vec![0; most + 1],
-            arcs: vec![Arc { to: 0, edge: 0 }; 2 * edges],
-        }
-        .emptied()
+            starts: Vec::with_capacity(most + 1),
+            arcs: Vec::with_capacity(2 * edges),
+        };
+        graph.fill(0, []);
+        graph
     }
 
     /// Makes this a graph of `nodes` nodes and these edges `(u, v, length)`. Left out are loops, and edges
@@ -129,11 +129,6 @@ impl Graph {
         let arcs = self.arcs(u);
         let sum: f64 = arcs.iter().map(|arc| self.edges[arc.edge].curvature).sum();
         sum / arcs.len().max(1) as f64
-    }
-
-    fn emptied(mut self) -> Self {
-        self.fill(0, []);
-        self
     }
 
     /// Sorts the arcs by node: counts them, then puts each at the end of those that came before it.

@@ -38,8 +38,8 @@ pub struct Transport {
     /// The flow between a node and its parent.
     flows: Vec<f64>,
     heights: Vec<f64>,
-    /// The row that is looked at first.
-    row: usize,
+    /// The source that is looked at first.
+    turn: usize,
 }
 
 /// What was found.
@@ -67,7 +67,7 @@ impl Transport {
             tree: Tree::new(most),
             flows: Vec::with_capacity(most),
             heights: Vec::with_capacity(most + LANES),
-            row: 0,
+            turn: 0,
         }
     }
 
@@ -109,34 +109,38 @@ impl Transport {
         let last = self.sources.len() - 1;
         self.sources.swap(heaviest, last);
         self.stride = self.sinks.len().next_multiple_of(LANES);
-        self.costs.clear();
+        self.costs.resize(self.sources.len() * self.stride, 0.0);
         self.largest = 0.0;
-        for (source, _) in &self.sources {
+        for (row, (source, _)) in self.costs.chunks_exact_mut(self.stride).zip(&self.sources) {
             let costs = from(*source);
-            for (sink, _) in &self.sinks {
-                self.largest = self.largest.max(costs[*sink]);
-                self.costs.push(costs[*sink]);
+            for (cost, (sink, _)) in row.iter_mut().zip(&self.sinks) {
+                *cost = costs[*sink];
+                self.largest = if *cost > self.largest { *cost } else { self.largest };
             }
-            self.costs.resize(self.costs.len().next_multiple_of(self.stride), f64::INFINITY);
+            row[self.sinks.len()..].fill(f64::INFINITY);
         }
     }
 
-    /// The first tree: each source in turn sends to the nearest sink that still takes something. The heaviest
+    /// The first tree: each source in turn sends to the sinks that still take something, first to those where
+    /// it saves most of what the heaviest source, which takes what is left, would have to pay. The heaviest
     /// sink is the root.
     fn plant(&mut self) {
         let (m, n) = (self.sources.len(), self.sinks.len());
         let root = place_of_heaviest(&self.sinks);
-        self.row = 0;
+        self.turn = 0;
         self.tree.clear(m + n);
         self.flows.clear();
         self.flows.resize(m + n, 0.0);
+        // Until there are heights, this holds what a sink costs less; infinity for those that are done.
         self.heights.clear();
-        self.heights.resize(m + self.stride, 0.0);
+        self.heights.resize(m, 0.0);
+        self.heights.extend(self.costs[(m - 1) * self.stride..].iter().map(|cost| -cost));
+        self.heights[m + n..].fill(0.0);
         let mut open = n;
         for i in 0..m {
             let mut left = self.sources[i].1;
             loop {
-                let j = self.nearest_open(i);
+                let j = place_of_least(self.row(i), &self.heights[m..]);
                 let takes = self.sinks[j].1;
                 let source_is_done = left < takes || left == takes && j == root;
                 if open == 1 || i + 1 < m && source_is_done {
@@ -145,26 +149,20 @@ impl Transport {
                     break;
                 }
                 self.join(m + j, i, takes);
+                self.heights[m + j] = f64::INFINITY;
                 left = (left - takes).max(0.0);
                 open -= 1;
             }
         }
+        self.heights[m + n..].fill(0.0);
         self.rehang(m + root, None, 0.0);
+        self.heights[m + root] = 0.0;
         self.settle(m + root);
     }
 
-    /// The sink nearest to source `i` of those that are not done.
-    fn nearest_open(&self, i: usize) -> usize {
-        let m = self.sources.len();
-        let costs = &self.costs[i * self.stride..][..self.sinks.len()];
-        let from_heaviest = &self.costs[(m - 1) * self.stride..];
-        let (mut best, mut least) = (0, f64::INFINITY);
-        for (j, (cost, other)) in costs.iter().zip(from_heaviest).enumerate() {
-            if cost - other < least && self.tree.parent(m + j).is_none() {
-                (best, least) = (j, cost - other);
-            }
-        }
-        best
+    /// The costs of source `i`.
+    fn row(&self, i: usize) -> &[f64] {
+        &self.costs[i * self.stride..(i + 1) * self.stride]
     }
 
     fn join(&mut self, child: usize, parent: usize, flow: f64) {
@@ -196,15 +194,13 @@ impl Transport {
     /// source that had one before.
     fn entering(&mut self) -> Option<(usize, usize)> {
         let m = self.sources.len();
-        let heights = &self.heights[m..];
+        let least_worth = ROUNDING * self.largest;
         for _ in 0..m {
-            let costs = &self.costs[self.row * self.stride..][..self.stride];
-            let least = least_sum(costs, heights);
-            if least < self.heights[self.row] - ROUNDING * self.largest {
-                let sink = costs.iter().zip(heights).position(|(c, h)| c + h == least)?;
-                return Some((self.row, m + sink));
+            let (costs, heights) = (self.row(self.turn), &self.heights[m..]);
+            if least_sum(costs, heights) < self.heights[self.turn] - least_worth {
+                return Some((self.turn, m + place_of_least(costs, heights)));
             }
-            self.row = if self.row + 1 == m { 0 } else { self.row + 1 };
+            self.turn = if self.turn + 1 == m { 0 } else { self.turn + 1 };
         }
         None
     }
@@ -286,6 +282,11 @@ fn least_sum(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     least.into_iter().fold(f64::INFINITY, |m, x| if x < m { x } else { m })
+}
+
+fn place_of_least(a: &[f64], b: &[f64]) -> usize {
+    let least = least_sum(a, b);
+    a.iter().zip(b).position(|(a, b)| a + b == least).unwrap_or_default()
 }
 
 #[cfg(test)]
