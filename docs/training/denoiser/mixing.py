@@ -6,7 +6,7 @@ import data
 
 SNR_DB = (-7.0, 3.0)
 EASY_SNR_DB = (3.0, 10.0)
-EASY, CLEAN, BOTH = 0.10, 0.04, 0.10   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
+EASY, CLEAN, BOTH = 0.05, 0.03, 0.10   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
 
 
 class Mixer:

@@ -24,7 +24,7 @@ BATCH = 32
 RATE = 1e-3
 WARM_UP = 200
 DECAY = 0.995
-FLOOR = 0.005             # errors below this share of the power are not pursued
+FLOOR = 0.05              # errors below this share of the power count little: else doing nothing is a safe bet
 CHECK_EVERY = 500
 VALIDATION_SNR_DB = (-7.0, -2.5, 2.0)
 VALIDATION_PAIRS = 200
@@ -72,11 +72,13 @@ def validate(model, sets):
     return out
 
 
-def train(path, stem, steps):
+def train(path, stem, steps, start):
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     mixer, sets = Mixer(data.load(path, "train"), SEED), validation_set(path)
     model = Denoiser()
+    if start:
+        model.load_state_dict(torch.load(start))
     average, best, best_score = deepcopy(model), None, -1.0
     optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(
@@ -129,8 +131,9 @@ def main():
     parser.add_argument("epochs")
     parser.add_argument("stem", help="where to write: STEM.onnx and STEM.npz")
     parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--start", help="weights (STEM.pt) to go on from")
     args = parser.parse_args()
-    model, score = train(args.epochs, args.stem, args.steps)
+    model, score = train(args.epochs, args.stem, args.steps, args.start)
     export(model, args.stem, args.epochs)
     print(f"validation {score:.4f}, {sum(p.numel() for p in model.parameters())} weights")
 
