@@ -10,9 +10,9 @@ from scipy.signal import butter, sosfiltfilt
 import data
 from mixing import chance
 
-FIT_PAIRS = 200
-LOW_EDGES_HZ = (None, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
-HIGH_EDGES_HZ = (None, 45.0, 35.0, 30.0, 25.0, 22.0, 20.0, 17.0, 15.0, 13.0)
+FIT_PAIRS = 120
+LOW_EDGES_HZ = (None, 2.0, 3.0, 4.0, 5.0, 6.0)
+HIGH_EDGES_HZ = (None, 45.0, 30.0, 25.0, 20.0, 17.0, 15.0, 13.0)
 
 
 def correlation(a, b):

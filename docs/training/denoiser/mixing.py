@@ -5,8 +5,9 @@ import numpy as np
 import data
 
 SNR_DB = (-7.0, 3.0)
+UPPER_HALF_DB = -2.0                    # where every second mixture starts: else the worst ones rule the loss
 EASY_SNR_DB = (3.0, 10.0)
-EASY, CLEAN, BOTH = 0.05, 0.03, 0.10   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
+EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
 
 
 class Mixer:
@@ -28,7 +29,8 @@ class Mixer:
         both = rng.random(size) < BOTH
         share = rng.uniform(0.3, 1.0, (size, 1))
         artefact = np.where(both[:, None], share * ocular + np.sqrt(1 - share**2) * muscle, artefact)
-        snr_db = rng.uniform(*SNR_DB, size)
+        lowest = np.where(rng.random(size) < 0.5, SNR_DB[0], UPPER_HALF_DB)
+        snr_db = rng.uniform(lowest, SNR_DB[1])
         kind = rng.random(size)
         snr_db = np.where(kind < EASY, rng.uniform(*EASY_SNR_DB, size), snr_db)
         snr_db = np.where(kind > 1 - CLEAN, 100.0, snr_db)

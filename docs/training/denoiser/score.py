@@ -46,7 +46,7 @@ class Bootstrap:
 
     def __init__(self, groups, rng):
         _, self.index = np.unique(groups, return_inverse=True)
-        self.groups = self.index.max() + 1
+        self.groups = int(self.index.max()) + 1
         self.draws = rng.multinomial(self.groups, np.full(self.groups, 1 / self.groups), RESAMPLES)
         self.sizes = self.draws @ np.bincount(self.index)
 
@@ -74,7 +74,7 @@ def score(epochs_path, model, split):
             out.setdefault(kind, {})[level] = {name: summary(v, values["denoiser"], subjects, boot)
                                                for name, v in values.items()}
     unmixed = baselines.correlation(model(clean), clean)
-    return {"levels": out, "unmixed_cc": float(unmixed.mean()), "clean_epochs": len(clean), "windows": boot.groups,
+    return {"levels": out, "unmixed_cc": float(unmixed.mean()), "clean_epochs": len(clean), "windows": int(boot.groups),
             "artefact_epochs": {kind: len(epochs[kind]) for kind in ("ocular", "muscle")}}
 
 

@@ -21,22 +21,18 @@ from model import SAMPLES, Denoiser
 
 SEED = 20261129
 BATCH = 32
-RATE = 1e-3
-WARM_UP = 200
+RATE = 6e-4
+WARM_UP = 100
 DECAY = 0.995
-FLOOR = 0.05              # errors below this share of the power count little: else doing nothing is a safe bet
 CHECK_EVERY = 500
 VALIDATION_SNR_DB = (-7.0, -2.5, 2.0)
 VALIDATION_PAIRS = 200
 
 
 def loss(estimate, target):
-    """Logarithms of the errors, so that a tenth less counts the same at every SNR; a little of the spectrum's."""
+    """1 - correlation, and the relative error."""
     error = ((estimate - target) ** 2).sum(-1) / (target ** 2).sum(-1)
-    unexplained = 1 - correlation(estimate, target) ** 2
-    spectrum, wanted = torch.fft.rfft(estimate).abs(), torch.fft.rfft(target).abs()
-    spectral_error = (spectrum - wanted).norm(dim=-1) / wanted.norm(dim=-1)
-    return (0.5 * torch.log(error + FLOOR) + 0.5 * torch.log(unexplained + FLOOR) + 0.05 * spectral_error).mean()
+    return (1 - correlation(estimate, target) + 0.4 * torch.sqrt(error + 1e-4)).mean()
 
 
 def correlation(a, b):
