@@ -1,6 +1,6 @@
 """Write the model's manifest, from the model, its scores and the recordings it was made of.
 
-    python manifest.py DATA_FOLDER models/denoiser docs/training/denoiser/scores.json --steps 6000
+    python manifest.py DATA_FOLDER models/denoiser docs/training/denoiser/scores.json
 """
 
 import argparse
@@ -19,6 +19,11 @@ FOLDERS = {"physionet": "physionet-eegmmidb", "ssvep": "ssvep-exoskeleton", "mus
 PATTERNS = {"physionet": "{0}R*.edf", "ssvep": "subject{0}_*_raw.fif", "muse": "*.csv",
             "yasa": "data_resting_EO_200Hz_raw.fif", "eeglab": "eeglab_data.*"}
 
+# What made the committed weights: commit of the scripts, options, step whose weights were kept.
+STAGES = (("3425ad4", "--steps 7000", 3000), ("d4b1420", "--steps 4000 --start STEM.pt", 1500),
+          ("87fe37f, with BOTH = 0.10", "--steps 1500 --start STEM.pt", 1000),
+          ("87fe37f", "--steps 1400 --start STEM.pt", 1000))
+
 
 def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -33,7 +38,7 @@ def recordings(folder, split):
                    f'licence = "{LICENCES[source]}", sha256 = "{sha256(path)}" }},')
 
 
-def text(folder, stem, scores, steps):
+def text(folder, stem, scores):
     name = Path(stem).name
     at_2_db = {kind: scores["levels"][kind]["2"]["denoiser"]["cc"] for kind in ("ocular", "muscle")}
     lines = [
@@ -48,7 +53,11 @@ def text(folder, stem, scores, steps):
         "[scaling]", 'rule = "per row: subtract the mean, divide by the standard deviation; multiply the output by it"',
         'band_hz = [1.0, 80.0]', 'line_noise = "removed before"', "",
         "[training]",
-        f'command = "python train.py EPOCHS.npz {stem} --steps {steps}"',
+        "# Four stages, each from the weights before; README.md has the settings of each.",
+        "stages = [",
+        *[f'  {{ commit = "{commit}", command = "python train.py EPOCHS.npz STEM {options}", kept_step = {step} }},'
+          for commit, options, step in STAGES],
+        "]",
         f"seed = {train.SEED}",
         *[f"{split} = [\n" + "\n".join(recordings(folder, split)) + "\n]" for split in data.SPLITS], "",
         "[score]", '# mean correlation with the clean signal at 2 dB (10 log10 of the RMS ratio), subjects of "test"',
@@ -62,10 +71,9 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("stem")
     parser.add_argument("scores")
-    parser.add_argument("--steps", type=int, required=True)
     args = parser.parse_args()
     scores = json.loads(Path(args.scores).read_text())
-    Path(f"{args.stem}.toml").write_text(text(args.folder, args.stem, scores, args.steps))
+    Path(f"{args.stem}.toml").write_text(text(args.folder, args.stem, scores))
 
 
 if __name__ == "__main__":
