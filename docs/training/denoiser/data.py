@@ -1,0 +1,312 @@
+"""Epochs for the denoiser: clean EEG, ocular and muscle artefacts, from real recordings.
+
+    python data.py DATA_FOLDER EPOCHS.npz
+
+DATA_FOLDER is the project's folder of recordings (shared/data). The file holds, for each kind, an array of
+epochs [n, 512] float32 (2 s at 256 Hz, divided by their standard deviation) with subject, split, recording and
+start. README.md says the rules in words; they are all here, and nothing else selects an epoch.
+"""
+
+import argparse
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import mne
+import numpy as np
+from scipy.linalg import eigh
+from scipy.signal import butter, filtfilt, iirnotch, resample, sosfiltfilt
+
+RATE_HZ = 256
+SAMPLES = 512
+KINDS = ("clean", "ocular", "muscle")
+SPLITS = ("train", "validation", "test")
+
+# Chosen by what a subject offers (both artefacts, clean windows, a device), before any model was scored.
+SPLIT_OF = {
+    "physionet-S001": "train", "physionet-S003": "train", "ssvep-03": "train", "muse-1": "train",
+    "yasa-1": "train", "eeglab-1": "train",
+    "physionet-S002": "validation", "ssvep-04": "validation",
+    "physionet-S007": "test", "physionet-S012": "test", "ssvep-12": "test",
+}
+
+# Where clean EEG is looked for: away from the eyes, the jaw and the neck.
+CENTRAL = ("FC3 FC1 FCZ FC2 FC4 C3 C1 CZ C2 C4 CP3 CP1 CPZ CP2 CP4 P3 P1 PZ P2 P4 PO3 POZ PO4 "
+           "PO7 PO8 O1 OZ O2 F4-A1 CZ-A2").split()
+# Neighbours on the rim of the cap, subtracted: what two electrodes over a muscle would give.
+RIM_PAIRS = [pair.split("-") for pair in (
+    "F7-FT7 F8-FT8 FT7-T7 FT8-T8 T7-TP7 T8-TP8 T7-T9 T8-T10 TP7-P7 TP8-P8 AF7-F7 AF8-F8 FP1-AF7 FP2-AF8 "
+    "P7-PO7 P8-PO8 PO7-O1 PO8-O2 O1-IZ O2-IZ").split()]
+QUIET_PAIRS = [pair.split("-") for pair in "C1-CZ C2-CZ CP1-CPZ CP2-CPZ P1-PZ P2-PZ".split()]
+
+LINE_HZ = (50.0, 60.0)
+EYE_HZ = 10.0
+MUSCLE_HZ = 15.0
+EYE_PEAK_UV = ((40.0,), (60.0,))   # vertical, horizontal; an eye channel above its own: no clean epoch
+CLEAN_MAX_P2P_UV = 120.0
+CLEAN_MIN_STD_UV = 1.5
+CLEAN_MAX_HIGH = 0.30      # RMS above 30 Hz, as a share of the RMS
+CLEAN_MAX_BURST = 2.5      # loudest quarter of a second, as a multiple of the median one
+OCULAR_MIN_RATIO = 5.0     # RMS of an ocular epoch over the quiet one of the same eye component
+MUSCLE_MIN_RATIO = 4.0     # RMS of a muscle epoch over that between central neighbours
+MAX_KURTOSIS = 8.0         # above it, a muscle epoch is a pop of an electrode
+
+
+@dataclass
+class Recording:
+    subject: str
+    name: str
+    labels: list
+    signal_uv: np.ndarray   # [channels, samples] at 256 Hz, conditioned
+
+
+# ---------------------------------------------------------------- reading
+
+def recordings(folder):
+    """Every recording that is used, conditioned, in a fixed order."""
+    folder = Path(folder)
+    for path in sorted((folder / "physionet-eegmmidb").glob("*.edf")):
+        raw = mne.io.read_raw_edf(path, preload=True)
+        labels = [label.strip(".").upper() for label in raw.ch_names]
+        yield recording(f"physionet-{path.name[:4]}", path, labels, raw.get_data() * 1e6, raw.info["sfreq"])
+    for path in sorted((folder / "ssvep-exoskeleton").glob("*_raw.fif")):
+        raw = mne.io.read_raw_fif(path, preload=True)
+        # The file says volts and holds thousandths of microvolts' size: 1e3 gives the usual EEG amplitudes.
+        yield recording(f"ssvep-{path.name[7:9]}", path, upper(raw), raw.get_data() * 1e3, raw.info["sfreq"])
+    for path in sorted((folder / "muse-lsl").glob("*.csv")):
+        table = np.genfromtxt(path, delimiter=",", skip_header=1)
+        yield recording("muse-1", path, ["TP9", "AF7", "AF8", "TP10"], table[:, 1:5].T, 256.0)
+    path = folder / "sleep" / "data_resting_EO_200Hz_raw.fif"
+    raw = mne.io.read_raw_fif(path, preload=True)
+    yield recording("yasa-1", path, upper(raw), raw.get_data() * 1e6, raw.info["sfreq"])
+    path = folder / "eeglab" / "eeglab_data.set"
+    raw = mne.io.read_raw_eeglab(path, preload=True)
+    yield recording("eeglab-1", path, upper(raw), raw.get_data() * 1e6, raw.info["sfreq"])
+
+
+def upper(raw):
+    return [label.upper() for label in raw.ch_names]
+
+
+def recording(subject, path, labels, signal_uv, rate_hz):
+    """Conditioned, without the constant tail that fills the last record of some files."""
+    changing = np.flatnonzero(np.abs(np.diff(signal_uv, axis=-1)).max(axis=0) > 0)
+    return Recording(subject, path.name, labels, condition(signal_uv[:, :changing[-1] + 2], rate_hz))
+
+
+def condition(signal, rate_hz):
+    """The same for every recording: high-pass 1 Hz, notches, band limit 80 Hz, 256 Hz by FFT. Zero phase."""
+    signal = sosfiltfilt(butter(4, 1.0, "highpass", fs=rate_hz, output="sos"), signal, axis=-1)
+    for line_hz in LINE_HZ:
+        b, a = iirnotch(line_hz, 30.0, fs=rate_hz)
+        signal = filtfilt(b, a, signal, axis=-1)
+    if rate_hz > 160.0:
+        signal = sosfiltfilt(butter(6, 80.0, "lowpass", fs=rate_hz, output="sos"), signal, axis=-1)
+    return resample(signal, round(signal.shape[-1] * RATE_HZ / rate_hz), axis=-1)
+
+
+# ---------------------------------------------------------------- small tools
+
+def lowpass(signal, edge_hz):
+    return sosfiltfilt(butter(4, edge_hz, "lowpass", fs=RATE_HZ, output="sos"), signal, axis=-1)
+
+
+def highpass(signal, edge_hz):
+    return sosfiltfilt(butter(4, edge_hz, "highpass", fs=RATE_HZ, output="sos"), signal, axis=-1)
+
+
+def windows(signal, step):
+    """[..., samples] to [..., windows, 512]."""
+    return np.lib.stride_tricks.sliding_window_view(signal, SAMPLES, axis=-1)[..., ::step, :]
+
+
+def rms(epochs):
+    return epochs.std(axis=-1)
+
+
+def rows(record, labels):
+    return [record.labels.index(label) for label in labels if label in record.labels]
+
+
+def pairs(record, wanted):
+    found = [(a, b) for a, b in wanted if a in record.labels and b in record.labels]
+    return np.array([record.signal_uv[record.labels.index(a)] - record.signal_uv[record.labels.index(b)]
+                     for a, b in found]).reshape(len(found), record.signal_uv.shape[1])
+
+
+def average_referenced(record):
+    """Average reference where the cap covers the head (30 channels and more); otherwise as recorded."""
+    if len(record.labels) < 30:
+        return record.signal_uv
+    return record.signal_uv - record.signal_uv.mean(axis=0)
+
+
+def eye_channels(record):
+    """Vertical and horizontal eye signal below 10 Hz, [2, samples], or None without electrodes at the eyes."""
+    signal = average_referenced(record)
+    if "FP1" in record.labels:
+        vertical = signal[rows(record, ["FP1", "FPZ", "FP2"])].mean(axis=0)
+        horizontal = signal[record.labels.index("F8")] - signal[record.labels.index("F7")]
+    elif "EOG1" in record.labels:
+        vertical = signal[record.labels.index("FPZ")]
+        horizontal = signal[record.labels.index("EOG1")] - signal[record.labels.index("EOG2")]
+    else:
+        return None
+    return lowpass(np.array([vertical, horizontal]), EYE_HZ)
+
+
+# ---------------------------------------------------------------- clean EEG
+
+def clean_epochs(record, step):
+    """(start, epoch) of clean EEG in central, parietal and occipital channels."""
+    if record.subject.startswith("muse"):
+        return []
+    eyes = eye_channels(record)
+    signal = average_referenced(record)[rows(record, CENTRAL)]
+    if eyes is not None:
+        signal = signal - regression(signal, eyes) @ eyes
+    epochs = windows(signal, step)
+    good = steady(epochs) & (rms(windows(highpass(signal, 30.0), step)) <= CLEAN_MAX_HIGH * rms(epochs))
+    if eyes is not None:
+        good &= (np.abs(windows(eyes, step)).max(axis=-1) < EYE_PEAK_UV).all(axis=0)
+    else:
+        # No electrode at the eyes: the slow wave of a blink must not stand out in the channel itself.
+        slow = rms(windows(lowpass(signal, 4.0), step))
+        good &= slow < 2.0 * np.median(slow, axis=-1, keepdims=True)
+    return [(at * step, epochs[channel, at]) for channel, at in np.argwhere(good)]
+
+
+def regression(signal, eyes):
+    """Least-squares weights of the eye channels in every channel (both below 10 Hz), [channels, 2]."""
+    return lowpass(signal, EYE_HZ) @ eyes.T @ np.linalg.inv(eyes @ eyes.T)
+
+
+def steady(epochs):
+    """Neither large, flat nor bursting."""
+    loud = epochs.reshape(*epochs.shape[:-1], 8, -1).std(axis=-1)
+    return ((np.ptp(epochs, axis=-1) <= CLEAN_MAX_P2P_UV) & (rms(epochs) >= CLEAN_MIN_STD_UV)
+            & (loud.max(axis=-1) <= CLEAN_MAX_BURST * np.median(loud, axis=-1)))
+
+
+# ---------------------------------------------------------------- ocular artefacts
+
+def ocular_epochs(record, step):
+    """(start, epoch) of blinks and eye movements, below 10 Hz, with the brain's part suppressed."""
+    eyes = eye_channels(record)
+    if eyes is not None:
+        eyes = eye_components(record, eyes)
+    elif record.subject.startswith("muse"):
+        # Referenced at Fpz: the eyes are largest between the forehead and the ears.
+        eyes = lowpass(record.signal_uv[rows(record, ["TP9", "TP10"])].mean(axis=0), EYE_HZ)[None]
+    else:
+        return []
+    epochs = windows(eyes, step)
+    size = rms(epochs)
+    strong = size >= OCULAR_MIN_RATIO * np.percentile(size, 10, axis=-1, keepdims=True)
+    return [(at * step, epochs[row, at]) for row, at in np.argwhere(strong)]
+
+
+def eye_components(record, eyes):
+    """Two spatial filters whose output is large while the eyes move and small while they rest.
+
+    Generalised eigenvectors of the covariance (1 to 10 Hz) in the windows with the most eye signal against that
+    in the windows with the least: what an electrode at the eye gives, with the EEG it also picks up taken down.
+    """
+    signal = lowpass(average_referenced(record), EYE_HZ)
+    found = []
+    for eye in eyes:
+        size = rms(windows(eye, RATE_HZ))
+        cut = windows(signal, RATE_HZ)
+        moving = covariance(cut[:, size >= np.percentile(size, 70)])
+        resting = covariance(cut[:, size <= np.percentile(size, 30)])
+        resting += 0.02 * np.trace(resting) / len(resting) * np.eye(len(resting))
+        found.append(eigh(moving, resting)[1][:, -1] @ signal)
+    return np.array(found)
+
+
+def covariance(cut):
+    flat = cut.reshape(len(cut), -1)
+    return flat @ flat.T / flat.shape[1]
+
+
+# ---------------------------------------------------------------- muscle artefacts
+
+def muscle_epochs(record, step):
+    """(start, epoch) of muscle activity above 15 Hz between neighbours on the rim of the cap."""
+    signal, quiet = pairs(record, RIM_PAIRS), pairs(record, QUIET_PAIRS)
+    if not len(signal) or not len(quiet):
+        return []
+    epochs = windows(highpass(signal, MUSCLE_HZ), step)
+    quiet_uv = np.median(rms(windows(highpass(quiet, MUSCLE_HZ), SAMPLES)))
+    strong = rms(epochs) >= MUSCLE_MIN_RATIO * quiet_uv
+    strong &= kurtosis(epochs) <= MAX_KURTOSIS
+    return [(at * step, epochs[row, at]) for row, at in np.argwhere(strong)]
+
+
+def kurtosis(epochs):
+    centred = epochs - epochs.mean(axis=-1, keepdims=True)
+    return (centred ** 4).mean(axis=-1) / (centred ** 2).mean(axis=-1) ** 2
+
+
+# ---------------------------------------------------------------- the file
+
+FINDERS = {"clean": clean_epochs, "ocular": ocular_epochs, "muscle": muscle_epochs}
+# Samples between the starts of windows: overlapping for training (closest where artefacts are rare), apart for scoring.
+STEP = {"train": {"clean": 64, "ocular": 16, "muscle": 128},
+        "validation": dict.fromkeys(KINDS, 256), "test": dict.fromkeys(KINDS, 512)}
+
+
+def standardised(epoch):
+    epoch = epoch - epoch.mean()
+    return (epoch / epoch.std()).astype(np.float32)
+
+
+def build(folder):
+    tables = {kind: [] for kind in KINDS}
+    for record in recordings(folder):
+        split = SPLIT_OF[record.subject]
+        for kind in KINDS:
+            for start, epoch in FINDERS[kind](record, STEP[split][kind]):
+                tables[kind].append((standardised(epoch), record.subject, split, record.name, start))
+    out = {}
+    for kind, table in tables.items():
+        epochs, subject, split, name, start = zip(*table)
+        out[kind] = np.stack(epochs)
+        out |= {f"{kind}_subject": np.array(subject), f"{kind}_split": np.array(split),
+                f"{kind}_recording": np.array(name), f"{kind}_start": np.array(start)}
+    return out
+
+
+def load(path, split):
+    """{kind: epochs, kind_subject: ..., ...} of one split."""
+    stored = np.load(path)
+    return {key: stored[key][stored[f"{key.split('_')[0]}_split"] == split] for key in stored.files}
+
+
+def mix(clean, artefact, snr_db):
+    """EEGdenoiseNet's mixture of unit-RMS epochs: snr_db is 10 log10 of the ratio of RMS values.
+
+    Returns (input, target), both divided by the standard deviation of the mixture.
+    """
+    gain = 10.0 ** (-np.asarray(snr_db, np.float32) / 10.0)
+    mixture = clean + gain[..., None] * artefact
+    scale = mixture.std(axis=-1, keepdims=True)
+    return (mixture / scale).astype(np.float32), (clean / scale).astype(np.float32)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("epochs")
+    args = parser.parse_args()
+    mne.set_log_level("ERROR")
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    out = build(args.folder)
+    np.savez(args.epochs, **out)
+    for kind in KINDS:
+        counts = {s: int((out[f"{kind}_subject"] == s).sum()) for s in SPLIT_OF}
+        print(kind, {s: n for s, n in counts.items() if n})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Training batches: random pairs of clean and artefact epochs, changed at random, mixed at random SNR."""
+
+import numpy as np
+
+import data
+
+SNR_DB = (-7.0, 3.0)
+UPPER_HALF_DB = -2.0                    # where every second mixture starts: else the worst ones rule the loss
+EASY_SNR_DB = (3.0, 10.0)
+EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
+
+
+class Mixer:
+    """Endless batches of one split. Subjects are drawn by the square root of what they offer."""
+
+    def __init__(self, epochs, seed):
+        self.rng = np.random.default_rng(seed)
+        self.epochs = epochs
+        self.chance = {kind: chance(epochs[f"{kind}_subject"]) for kind in data.KINDS}
+
+    def batch(self, size):
+        """(mixtures, targets), [size, 512] float32 each."""
+        rng = self.rng
+        clean = polarity(rng, equalised(rng, self.draw("clean", size), 3.5))
+        ocular = self.oculars(size)
+        muscle = self.muscles(size)
+        first = rng.random(size) < 0.5
+        artefact = np.where(first[:, None], ocular, muscle)
+        both = rng.random(size) < BOTH
+        share = rng.uniform(0.3, 1.0, (size, 1))
+        artefact = np.where(both[:, None], share * ocular + np.sqrt(1 - share**2) * muscle, artefact)
+        lowest = np.where(rng.random(size) < 0.5, SNR_DB[0], UPPER_HALF_DB)
+        snr_db = rng.uniform(lowest, SNR_DB[1])
+        kind = rng.random(size)
+        snr_db = np.where(kind < EASY, rng.uniform(*EASY_SNR_DB, size), snr_db)
+        snr_db = np.where(kind > 1 - CLEAN, 100.0, snr_db)
+        return data.mix(unit(clean), unit(artefact), snr_db)
+
+    def draw(self, kind, size):
+        return self.epochs[kind][self.rng.choice(len(self.chance[kind]), size, p=self.chance[kind])]
+
+    def oculars(self, size):
+        """Blinks, quicker or slower, now and then two epochs at once, forwards or backwards."""
+        rng = self.rng
+        second = np.where(rng.random((size, 1)) < 0.35, rng.uniform(-1, 1, (size, 1)), 0.0)
+        both = stretched(rng, self.draw("ocular", size)) + second * stretched(rng, self.draw("ocular", size))
+        return reversed_now_and_then(rng, polarity(rng, both))
+
+    def muscles(self, size):
+        """Muscle, moved in time, coloured, and now and then as a burst."""
+        rng = self.rng
+        muscle = equalised(rng, self.draw("muscle", size), 3.0)
+        muscle = np.stack([np.roll(row, rng.integers(data.SAMPLES)) for row in muscle])
+        burst = np.where(rng.random((size, 1)) < 0.35, envelopes(rng, size), 1.0)
+        return reversed_now_and_then(rng, polarity(rng, muscle * burst))
+
+
+def chance(subjects):
+    names, index, counts = np.unique(subjects, return_inverse=True, return_counts=True)
+    weight = (1.0 / np.sqrt(counts))[index]
+    return weight / weight.sum()
+
+
+def unit(epochs):
+    epochs = epochs - epochs.mean(axis=-1, keepdims=True)
+    return epochs / epochs.std(axis=-1, keepdims=True)
+
+
+def polarity(rng, epochs):
+    return epochs * rng.choice([-1.0, 1.0], (len(epochs), 1))
+
+
+def reversed_now_and_then(rng, epochs):
+    return np.where(rng.random((len(epochs), 1)) < 0.25, epochs[:, ::-1], epochs)
+
+
+def equalised(rng, epochs, spread_db):
+    """Every spectrum tilted by a random smooth curve over log frequency, as electrodes and heads differ."""
+    hz = np.fft.rfftfreq(data.SAMPLES, 1 / data.RATE_HZ)
+    knots = np.log([1, 3, 6, 10, 16, 25, 45, 128])
+    gain_db = np.stack([np.interp(np.log(np.maximum(hz, 0.5)), knots, row)
+                        for row in rng.normal(0, spread_db, (len(epochs), len(knots)))])
+    return np.fft.irfft(np.fft.rfft(epochs) * 10 ** (gain_db / 20), data.SAMPLES)
+
+
+def stretched(rng, epochs):
+    """Slow signals read at another speed, from 0.5 to 1.4; the ends are mirrored."""
+    at = np.arange(data.SAMPLES) - data.SAMPLES / 2
+    out = np.empty_like(epochs)
+    for row, (epoch, speed) in enumerate(zip(epochs, rng.uniform(0.5, 1.4, len(epochs)))):
+        wide = np.pad(epoch, 128, mode="reflect", reflect_type="odd")
+        out[row] = np.interp(at * speed + data.SAMPLES / 2 + 128, np.arange(len(wide)), wide)
+    return out
+
+
+def envelopes(rng, size):
+    """Smooth bumps of 0.15 to 1 s on a floor."""
+    at = np.arange(data.SAMPLES) / data.RATE_HZ
+    centre, width = rng.uniform(0, 2, (size, 1)), rng.uniform(0.08, 0.5, (size, 1))
+    return rng.uniform(0.05, 0.5, (size, 1)) + np.exp(-0.5 * ((at - centre) / width) ** 2)

@@ -1,0 +1,138 @@
+"""Train the denoiser and export it.
+
+    python train.py EPOCHS.npz models/denoiser --steps 6000
+
+Writes models/denoiser.onnx, and models/denoiser.npz with eight windows and PyTorch's answers to them. One thread,
+seeded: the same versions give the same weights. The weights kept are the average (decay 0.995) of those passed, at
+the step where the validation subjects were cleaned best.
+"""
+
+import argparse
+import time
+from copy import deepcopy
+
+import numpy as np
+import onnx
+import torch
+
+import data
+from mixing import Mixer
+from model import SAMPLES, Denoiser
+
+SEED = 20261129
+BATCH = 32
+RATE = 6e-4
+WARM_UP = 100
+DECAY = 0.995
+CHECK_EVERY = 500
+VALIDATION_SNR_DB = (-7.0, -2.5, 2.0)
+VALIDATION_PAIRS = 200
+
+
+def loss(estimate, target):
+    """1 - correlation, and the relative error."""
+    error = ((estimate - target) ** 2).sum(-1) / (target ** 2).sum(-1)
+    return (1 - correlation(estimate, target) + 0.4 * torch.sqrt(error + 1e-4)).mean()
+
+
+def correlation(a, b):
+    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1) + 1e-8)
+
+
+def validation_set(path):
+    """{kind: (mixtures, targets)} at three levels, the same pairs in every run; subjects weigh the same."""
+    epochs, rng = data.load(path, "validation"), np.random.default_rng(SEED)
+    out = {}
+    for kind in ("ocular", "muscle"):
+        clean = epochs["clean"][balanced(rng, epochs["clean_subject"])]
+        artefact = epochs[kind][balanced(rng, epochs[f"{kind}_subject"])]
+        mixed = [data.mix(clean, artefact, np.full(len(clean), snr)) for snr in VALIDATION_SNR_DB]
+        out[kind] = [torch.from_numpy(np.concatenate(part)) for part in zip(*mixed)]
+    return out
+
+
+def balanced(rng, subjects):
+    names = np.unique(subjects)
+    return np.concatenate([rng.choice(np.flatnonzero(subjects == name), VALIDATION_PAIRS // len(names))
+                           for name in names])
+
+
+@torch.no_grad()
+def validate(model, sets):
+    """{kind: mean correlation at each validation level}."""
+    model.eval()
+    out = {kind: correlation(model(x), y).view(len(VALIDATION_SNR_DB), -1).mean(1).tolist()
+           for kind, (x, y) in sets.items()}
+    model.train()
+    return out
+
+
+def train(path, stem, steps, start):
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    mixer, sets = Mixer(data.load(path, "train"), SEED), validation_set(path)
+    model = Denoiser()
+    if start:
+        model.load_state_dict(torch.load(start))
+    average, best, best_score = deepcopy(model), None, -1.0
+    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(
+        (step + 1) / WARM_UP, 0.5 * (1 + np.cos(np.pi * step / steps)) + 0.01))
+    started, running = time.time(), 0.0
+    for step in range(1, steps + 1):
+        x, y = map(torch.from_numpy, mixer.batch(BATCH))
+        value = loss(model(x), y)
+        optimiser.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        keep = min(DECAY, step / (step + 10))
+        for mean, now in zip(average.parameters(), model.parameters()):
+            mean.data.lerp_(now.data, 1 - keep)
+        running += value.item() / CHECK_EVERY
+        if step % CHECK_EVERY == 0 or step == steps:
+            scores = validate(average, sets)
+            score = np.mean([scores[kind] for kind in scores])
+            shown = {kind: " ".join(f"{v:.3f}" for v in row) for kind, row in scores.items()}
+            print(f"{step} {time.time() - started:.0f}s loss {running:.4f} validation {score:.4f} {shown}", flush=True)
+            running = 0.0
+            if score > best_score:
+                best, best_score = deepcopy(average), score
+                torch.save(best.state_dict(), f"{stem}.pt")
+    return best.eval(), best_score
+
+
+def export(model, stem, path):
+    x = torch.zeros(2, SAMPLES)
+    torch.onnx.export(model, (x,), f"{stem}.onnx", input_names=["x"], output_names=["y"], opset_version=17,
+                      dynamic_axes={"x": {0: "channels"}, "y": {0: "channels"}}, dynamo=False)
+    onnx.checker.check_model(f"{stem}.onnx", full_check=True)
+    with torch.no_grad():
+        batch = parity_windows(path)
+        np.savez(f"{stem}.npz", x=batch.numpy(), y=model(batch).numpy())
+
+
+def parity_windows(path):
+    """Eight mixtures of the validation subjects: four of each artefact, at -7, -4, -1 and 2 dB."""
+    epochs = data.load(path, "validation")
+    rows = [data.mix(epochs["clean"][7 * i], epochs[kind][5 * i], np.float32(snr))[0]
+            for kind in ("ocular", "muscle") for i, snr in enumerate((-7, -4, -1, 2))]
+    return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("epochs")
+    parser.add_argument("stem", help="where to write: STEM.onnx and STEM.npz")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--start", help="weights (STEM.pt) to go on from")
+    args = parser.parse_args()
+    model, score = train(args.epochs, args.stem, args.steps, args.start)
+    export(model, args.stem, args.epochs)
+    print(f"validation {score:.4f}, {sum(p.numel() for p in model.parameters())} weights")
+
+
+if __name__ == "__main__":
+    main()
