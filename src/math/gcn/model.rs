@@ -1,7 +1,7 @@
 //! The network as candle sees it, which finds gradients. Numbers have 32 bits.
 
 use super::{Parameters, Pool, Shape, normalise};
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{CpuStorage, CustomOp1, Device, Error, Layout, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -76,6 +76,33 @@ impl Batch {
     }
 }
 
+/// A product whose left side holds no parameters. Candle would find a gradient for both sides.
+struct LeftFixed(Tensor);
+
+impl CustomOp1 for LeftFixed {
+    fn name(&self) -> &'static str {
+        "left-fixed-matmul"
+    }
+
+    fn cpu_fwd(
+        &self,
+        right: &CpuStorage,
+        layout: &Layout,
+    ) -> Result<(CpuStorage, candle_core::Shape)> {
+        let (start, end) = layout
+            .contiguous_offsets()
+            .ok_or_else(|| Error::RequiresContiguous { op: self.name() })?;
+        let numbers = &right.as_slice::<f32>()?[start..end];
+        let product = self.0.matmul(&Tensor::from_slice(numbers, layout.shape(), &Device::Cpu)?)?;
+        let numbers = product.flatten_all()?.to_vec1::<f32>()?;
+        Ok((CpuStorage::F32(numbers), product.shape().clone()))
+    }
+
+    fn bwd(&self, _right: &Tensor, _product: &Tensor, slope: &Tensor) -> Result<Option<Tensor>> {
+        self.0.t()?.matmul(slope).map(Some)
+    }
+}
+
 /// Leaves out numbers at random.
 pub(super) struct Dropout {
     /// How many of all.
@@ -111,7 +138,7 @@ impl Model {
             let numbers: Vec<f32> = numbers.iter().map(|v| *v as f32).collect();
             variables.push(Var::from_vec(numbers, (size[0], size[1]), &Device::Cpu)?);
         }
-        let one_each = |_| candle_core::Error::msg("a network has six arrays");
+        let one_each = |_| Error::msg("a network has six arrays");
         Ok(Self { shape, variables: variables.try_into().map_err(one_each)? })
     }
 
@@ -127,10 +154,12 @@ impl Model {
         };
         let [w1, b1, w2, b2, w3, b3] = &self.variables;
         let (count, nodes, inputs) = batch.mixed.dims3()?;
-        let first = batch.mixed.reshape((count * nodes, inputs))?.matmul(w1)?;
+        let mixed = batch.mixed.reshape((count * nodes, inputs))?;
+        let first = w1.apply_op1(LeftFixed(mixed))?;
         let first = drop(first.broadcast_add(b1)?.relu()?)?;
         let products = first.matmul(w2)?.reshape((count, nodes, self.shape.embedding))?;
-        let second = batch.mixing.matmul(&products)?.broadcast_add(b2)?.relu()?;
+        let second = products.apply_op1(LeftFixed(batch.mixing.clone()))?;
+        let second = second.broadcast_add(b2)?.relu()?;
         let pooled = match self.shape.pool {
             Pool::Mean => second.mean(1)?,
             Pool::Concat => second.flatten_from(1)?,
