@@ -30,7 +30,7 @@ struct Case {
 
 /// Stages that run a network: what they need is there only after `scripts/setup onnx`, the library allocates,
 /// and what comes out is no linear function of what goes in.
-const NETWORKS: [&str; 1] = ["denoise"];
+const NETWORKS: [&str; 2] = ["denoise", "onnx"];
 
 fn cases() -> impl Iterator<Item = Case> {
     let ready = saltatory::runtime::found().is_some();

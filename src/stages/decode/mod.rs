@@ -19,6 +19,7 @@ pub mod lda;
 mod linear;
 pub mod logistic;
 pub mod mdm;
+pub mod onnx;
 mod reject;
 pub mod svm;
 pub mod vote;
@@ -32,6 +33,7 @@ pub const KINDS: &[Kind<dyn Stage>] = &[
     kind::<_, mdm::Settings>("mdm"),
     kind::<_, fgmdm::Settings>("fgmdm"),
     kind::<_, gcn::Settings>("gcn"),
+    kind::<_, onnx::Settings>("onnx"),
     kind::<_, vote::Settings>("vote"),
 ];
 

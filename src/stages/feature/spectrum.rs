@@ -267,7 +267,7 @@ mod tests {
     fn limits_are_checked() {
         let (spec, _) = window(16, 1);
         let narrow = Settings { low_hz: 1.0, high_hz: 2.0, ..Settings::default() };
-        assert!(narrow.build().unwrap().prepare(&[spec.clone()]).is_err());
+        assert!(narrow.build().unwrap().prepare(std::slice::from_ref(&spec)).is_err());
         let bands = Settings { bands_hz: vec![[8.0, 12.0], [90.0, 95.0]], ..Settings::default() };
         assert!(bands.build().unwrap().prepare(&[spec]).is_err());
         assert!(Settings { high_hz: 0.5, ..Settings::default() }.build().is_err());

@@ -1,0 +1,286 @@
+//! Windows, vectors, matrices or features of nodes to whatever a network makes of them (ONNX).
+//!
+//! In: as the manifest of the model says ([`crate::runtime::Manifest`], docs/onnx.md): channels by name and order,
+//! unit, rate, scaling. Out: scores (of logits their softmax), or a vector. A second input may bring the scores
+//! of a cheaper decoder for the same windows.
+//!
+//! **Budget.** With `budget_ms` the network runs on a thread of its own. A window for which no answer is there in
+//! time is counted (`budget`), and so is one that comes while the network is still busy with the one before;
+//! then `fallback` answers: nobody ("none"), the answer before ("previous"), or the second input ("other"), each
+//! marked DEGRADED. Numbers that are not finite are a fault. The time for a window counts from when it comes here.
+//!
+//! Runs on a worker lane, since ONNX Runtime allocates and may take milliseconds. No delay.
+
+use crate::error::{Error, Result};
+use crate::frame::{Flags, Frame, Payload, Spec};
+use crate::ledger::Cause;
+use crate::math::logistic::softmax;
+use crate::runtime::{Feed, Kind, Manifest, Network, Options, Provider, Timed, Unanswered};
+use crate::stages::{Emit, Fault, Stage};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A network that was trained elsewhere (ONNX), with a manifest beside it that says what it expects and what
+/// comes out. Runs on a lane of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The network; its manifest lies beside it, as `.toml`, or in its metadata.
+    pub model: PathBuf,
+    /// Threads of the network.
+    #[serde(default = "one")]
+    pub threads: usize,
+    /// What it runs on: "cpu", "cuda", "tensorrt", "coreml", "directml".
+    #[serde(default)]
+    pub provider: Provider,
+    /// For how long an answer is waited for; as long as it takes when left out.
+    #[serde(default)]
+    pub budget_ms: Option<f64>,
+    /// What answers for a window when the network does not in time: "none", "previous" (its answer before) or
+    /// "other" (the scores of another decoder, the second of `from`).
+    #[serde(default)]
+    pub fallback: Fallback,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// What answers in place of the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fallback {
+    /// Nobody: there is no decision on that window.
+    #[default]
+    None,
+    /// The network's answer before.
+    Previous,
+    /// Another decoder.
+    Other,
+}
+
+impl crate::kind::Settings<dyn Stage> for Settings {
+    const EXAMPLE: &'static str =
+        "model = \"models/eegnet.onnx\"\nthreads = 1\nprovider = \"cpu\"\nfallback = \"none\"\n";
+
+    fn build(self) -> Result<Box<dyn Stage>> {
+        if self.budget_ms.is_some_and(|ms| !(ms > 0.0 && ms.is_finite())) {
+            return Err(Error::setting("budget_ms", "must be above 0"));
+        }
+        if self.fallback != Fallback::None && self.budget_ms.is_none() {
+            let text = "answers when the network is late: say when that is (`budget_ms`)";
+            return Err(Error::setting("fallback", text));
+        }
+        Ok(Box::new(Onnx { settings: self, ready: None }))
+    }
+}
+
+struct Onnx {
+    settings: Settings,
+    /// Once it is prepared.
+    ready: Option<Ready>,
+}
+
+struct Ready {
+    engine: Engine,
+    feed: Feed,
+    /// Which output counts.
+    output: usize,
+    is_logits: bool,
+    shape: (usize, usize),
+    out: Frame,
+    /// What answers for a window that the network is late for; without numbers if nothing does.
+    substitute: Frame,
+}
+
+/// How the network is run.
+enum Engine {
+    Direct(Box<Network>),
+    Timed(Timed, Duration),
+}
+
+impl Stage for Onnx {
+    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
+        let [input, others @ ..] = inputs else {
+            return Err(Error::mismatch("takes one input, but is given none"));
+        };
+        self.ready = None;
+        let (ready, spec) = Ready::new(&self.settings, input)?;
+        check_other(self.settings.fallback, others, &spec)?;
+        self.ready = Some(ready);
+        Ok(spec)
+    }
+
+    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        let ready = self.ready.as_mut().ok_or(Fault("the stage is not prepared"))?;
+        if frame.input == 1 {
+            ready.substitute.copy_from(frame);
+            return Ok(());
+        }
+        if (frame.rows, frame.cols) != ready.shape {
+            return Err(Fault("the frame has another shape than was promised"));
+        }
+        match ready.run(frame) {
+            Ok(()) => ready.answer(frame, self.settings.fallback, emit),
+            Err(Unanswered::Failed) => Err(Fault("the network failed")),
+            Err(Unanswered::Late | Unanswered::Busy) => {
+                emit.count(Cause::Budget, 1);
+                ready.fall_back(frame, self.settings.fallback, emit);
+                Ok(())
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Some(ready) = &mut self.ready {
+            ready.substitute.data.clear();
+        }
+    }
+
+    fn realtime(&self) -> bool {
+        false
+    }
+}
+
+/// Checks that another decoder is there if, and only if, it is to answer.
+fn check_other(fallback: Fallback, others: &[Spec], spec: &Spec) -> Result<()> {
+    match (fallback, others) {
+        (Fallback::Other, [other]) if other.payload == Payload::Scores && other.classes == spec.classes => Ok(()),
+        (Fallback::Other, _) => Err(Error::mismatch(format!(
+            "the second input must be a decoder between {}, which is to answer when the network is late",
+            spec.classes.join(", ")
+        ))
+        .blaming("fallback")),
+        (_, []) => Ok(()),
+        (_, others) => {
+            let text = format!("takes one input, but is given {}; a second one only for `fallback = \"other\"`", 1 + others.len());
+            Err(Error::mismatch(text))
+        }
+    }
+}
+
+impl Ready {
+    fn new(settings: &Settings, input: &Spec) -> Result<(Self, Spec)> {
+        let options = Options {
+            threads: settings.threads,
+            provider: settings.provider,
+            ..Options::default()
+        };
+        let at_fault = |e: Error| e.blaming("model");
+        let mut network = Network::open(&settings.model, &options).map_err(at_fault)?;
+        let manifest = Manifest::of(&settings.model, &network).map_err(at_fault)?;
+        let here = |e: Error| e.at(settings.model.display()).blaming("model");
+        let (feed, shape) = Feed::new(&manifest.input, input).map_err(here)?;
+        network.bind(&[shape]).map_err(here)?;
+        let output = find_output(&network, &manifest).map_err(here)?;
+        let spec = made(&manifest, network.output(output).len(), input).map_err(here)?;
+        let engine = match settings.budget_ms {
+            None => Engine::Direct(Box::new(network)),
+            Some(ms) => Engine::Timed(
+                Timed::start(network, &[feed.len()])?,
+                Duration::from_secs_f64(ms / 1e3),
+            ),
+        };
+        let (is_logits, shape) = (manifest.output.kind == Kind::Logits, (input.rows, input.cols));
+        let (out, substitute) = (spec.frame(), spec.frame());
+        Ok((Self { engine, feed, output, is_logits, shape, out, substitute }, spec))
+    }
+
+    /// Lets the network see `frame`.
+    fn run(&mut self, frame: &Frame) -> Result<(), Unanswered> {
+        match &mut self.engine {
+            Engine::Direct(network) => {
+                network.set(0, 0, self.feed.numbers(frame).iter().copied());
+                network.run().map_err(|_| Unanswered::Failed)
+            }
+            Engine::Timed(network, budget) => {
+                let until = Instant::now() + *budget;
+                let feed = &mut self.feed;
+                network.run(|inputs| inputs[0].copy_from_slice(feed.numbers(frame)), until)
+            }
+        }
+    }
+
+    /// Sends what the network said of `frame`.
+    fn answer(
+        &mut self,
+        frame: &Frame,
+        fallback: Fallback,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Fault> {
+        let numbers = match &self.engine {
+            Engine::Direct(network) => network.output(self.output),
+            Engine::Timed(network, _) => network.output(self.output),
+        };
+        self.out.copy_head(frame);
+        self.out.resize(1, numbers.len());
+        self.out.data.copy_from_slice(numbers);
+        if !self.out.data.iter().all(|v| v.is_finite()) {
+            return Err(Fault("the network made numbers that are not finite"));
+        }
+        if self.is_logits {
+            softmax(&mut self.out.data);
+        }
+        if fallback == Fallback::Previous {
+            self.substitute.copy_from(&self.out);
+        }
+        emit.emit(&mut self.out);
+        Ok(())
+    }
+
+    /// Sends another answer for `frame`, if there is one.
+    fn fall_back(&mut self, frame: &Frame, fallback: Fallback, emit: &mut dyn Emit) {
+        let fits = fallback == Fallback::Previous || self.substitute.span.last == frame.span.last;
+        if fallback == Fallback::None || self.substitute.data.is_empty() || !fits {
+            return;
+        }
+        self.out.copy_from(&self.substitute);
+        self.out.copy_head(frame);
+        self.out.input = 0;
+        self.out.flags |= Flags::DEGRADED;
+        emit.emit(&mut self.out);
+    }
+}
+
+/// The output that the manifest names, or the first.
+fn find_output(network: &Network, manifest: &Manifest) -> Result<usize> {
+    let Some(name) = &manifest.output.name else { return Ok(0) };
+    let names = || network.outputs().iter().map(|port| port.name.as_str());
+    names().position(|n| n == name).ok_or_else(|| {
+        let known: Vec<&str> = names().collect();
+        Error::mismatch(format!("has no output `{name}`, only {}", known.join(", ")))
+    })
+}
+
+/// What goes out: `length` numbers for each frame of `input`.
+fn made(manifest: &Manifest, length: usize, input: &Spec) -> Result<Spec> {
+    let output = &manifest.output;
+    let (payload, names) = match output.kind {
+        Kind::Logits | Kind::Scores => (Payload::Scores, &output.classes),
+        Kind::Embedding | Kind::Regression => (Payload::Vector, &output.labels),
+    };
+    if names.len() != length && !(names.is_empty() && payload == Payload::Vector) {
+        let text = format!(
+            "makes {length} numbers, but its manifest names {}: {}",
+            names.len(),
+            names.join(", ")
+        );
+        return Err(Error::mismatch(text));
+    }
+    let (mut classes, mut channels) = (Vec::new(), Vec::new());
+    match payload {
+        Payload::Scores => classes.clone_from(names),
+        _ => channels = names.iter().map(crate::frame::Channel::named).collect(),
+    }
+    Ok(Spec {
+        payload,
+        rows: 1,
+        cols: length,
+        rate_hz: input.rate_hz,
+        channels,
+        classes,
+        ..Spec::markers()
+    })
+}
