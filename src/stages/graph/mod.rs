@@ -4,6 +4,7 @@ use super::Stage;
 use crate::kind::{Kind, kind};
 
 pub mod eigenmap;
+mod embedder;
 #[allow(clippy::module_inception)]
 pub mod graph;
 
