@@ -326,3 +326,6 @@ impl Fitted for Eigenmap {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
