@@ -129,26 +129,26 @@ fn the_trail_of_the_channels_is_continuous_over_ten_minutes() {
     let (spec, frames) = graphs(4, TRAIL_S);
     let (_, learned) = graphs(5, LEARNED_S);
     let trail = |settings: &str| {
-        let trail = follow(&embed(settings, &spec, &frames, &learned));
+        let windows = embed(settings, &spec, &frames, &learned);
+        let trail = follow(&windows);
         println!(
             "{settings:?}: least cosine {:.3}, usually {:.3}; largest turn {:.2e}; drift {:.2e}",
             trail.least, trail.usual, trail.largest_turn, trail.drift
         );
-        trail
+        (trail, windows)
     };
-    let as_they_come = trail("align = \"none\"");
+    let (as_they_come, _) = trail("align = \"none\"");
     assert!(as_they_come.least < -0.5, "without alignment, axes flip");
 
-    let previous = trail("align = \"previous\"");
+    let (previous, _) = trail("align = \"previous\"");
     assert!(previous.least > 0.0 && previous.largest_turn < 1e-9 && previous.drift < 1e-9);
 
-    let pooled = trail("align = \"previous\"\npool = 8");
-    assert!(pooled.least > 0.3 && pooled.usual > 0.7);
+    let (pooled, _) = trail("align = \"previous\"\npool = 8");
+    assert!(pooled.least > 0.4 && pooled.usual > 0.7);
     assert!(pooled.largest_turn < 1e-9 && pooled.drift < 1e-9);
 
-    let fitted = trail("align = \"fitted\"\npool = 8");
-    assert!(fitted.least > 0.2 && fitted.usual > 0.7 && fitted.largest_turn < 0.5);
-    let windows = embed("align = \"fitted\"\npool = 8", &spec, &frames, &learned);
+    let (fitted, windows) = trail("align = \"fitted\"\npool = 8");
+    assert!(fitted.least > 0.4 && fitted.usual > 0.7 && fitted.largest_turn < 0.3);
     assert!(against(&windows, &learned, &spec) < 1e-9, "the axes are those that were learned");
 }
 
@@ -254,7 +254,7 @@ fn a_hundred_thousand_windows_are_learned_in_bounded_memory() {
     const WIDTH: usize = 8;
     let rng = &mut Pcg64::seed_from_u64(1);
     let angle = |i: usize| std::f64::consts::TAU * (i as f64 * 0.618_034).fract();
-    let mut frames: Vec<Frame> = (0..COUNT).map(|i| vector(WIDTH, angle(i), rng)).collect();
+    let frames: Vec<Frame> = (0..COUNT).map(|i| vector(WIDTH, angle(i), rng)).collect();
     for settings in [
         "landmarks = 120",
         "method = \"diffusion\"\nlandmarks = 120\nneighbours = 10\nchoose = \"farthest\"",
@@ -285,7 +285,6 @@ fn a_hundred_thousand_windows_are_learned_in_bounded_memory() {
         let mut frame = frames[1].clone();
         assert_eq!(peak_bytes(|| map.process(&mut frame, &mut out).unwrap()), 0);
     }
-    frames.truncate(1);
 }
 
 fn vector(width: usize, angle: f64, rng: &mut Pcg64) -> Frame {
