@@ -21,9 +21,9 @@ pub fn count(
         while first < end {
             let i = queue[first];
             first += 1;
-            for j in 0..n {
-                if !seen[j] && edge(i, j) {
-                    seen[j] = true;
+            for (j, seen) in seen.iter_mut().enumerate() {
+                if !*seen && edge(i, j) {
+                    *seen = true;
                     queue[end] = j;
                     end += 1;
                 }

@@ -31,6 +31,9 @@ const SLACK: f64 = 1.0 + 1e-9;
 /// Eigenvalues mu below this would blow up what the map does not know by as much as it divides by.
 const LEAST_MU: f64 = 1e-6;
 
+/// Distances no larger than so many times what rounding makes of 0 are 0.
+const ROUNDINGS: f64 = 100.0;
+
 /// How a map is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recipe {
@@ -69,6 +72,9 @@ impl Recipe {
         if count <= m {
             let text = format!("{m} is too many for {count} different examples");
             return Err(Error::setting("dimensions", text));
+        }
+        if all_alike(distances, count) {
+            return Err(alike());
         }
         let epsilon = self.epsilon.unwrap_or_else(|| median_scale(distances, masses));
         let reach = self.reach(distances, count);
@@ -156,10 +162,21 @@ fn kth(distances: &[f64], k: usize, room: &mut [f64]) -> f64 {
     *room.select_nth_unstable_by(place, f64::total_cmp).1 * SLACK
 }
 
+/// Whether no two are farther apart than rounding puts each from itself.
+fn all_alike(distances: &[f64], count: usize) -> bool {
+    let most = |m: f64, d: &f64| m.max(*d);
+    let own = distances.iter().step_by(count + 1).fold(0.0, most);
+    distances.iter().fold(0.0, most) <= ROUNDINGS * own
+}
+
+fn alike() -> Error {
+    Error::mismatch("the examples are all alike: no map can be learned from them")
+}
+
 /// The kernel K, 0 between those that are no neighbours.
 fn kernel(distances: &[f64], count: usize, epsilon: f64, reach: &[f64]) -> Result<Vec<f64>> {
     if !(epsilon > 0.0 && epsilon.is_finite()) {
-        return Err(Error::mismatch("the examples are all alike: no map can be learned from them"));
+        return Err(alike());
     }
     let mut weights = vec![0.0; count * count];
     for i in 0..count {

@@ -24,7 +24,7 @@ impl Rule {
             }
             let others = &mut order[..count];
             let near: &[usize] = match self {
-                Self::Nearest(k) if k == 0 => &[],
+                Self::Nearest(0) => &[],
                 Self::Nearest(k) if k < count => {
                     let nearer = |a: &usize, b: &usize| row[*a].total_cmp(&row[*b]).then(a.cmp(b));
                     others.select_nth_unstable_by(k - 1, nearer);

@@ -4,6 +4,9 @@
 //! at the least |A R - B|: R = U V^T for A^T B = U S V^T (Schoenemann, Psychometrika 31, 1966), as
 //! `scipy.linalg.orthogonal_procrustes(A, B)`. R may reflect, which is what undoes the arbitrary sign
 //! of an eigenvector.
+//!
+//! Where B has fewer axes than A, its others filled up with zeros, the first columns of A R are those axes
+//! in the space of all of A's that come nearest to B's.
 
 use crate::math::decompose::Singular;
 
@@ -65,12 +68,13 @@ impl Procrustes {
 }
 
 /// The mean of several sets of coordinates once each is rotated onto it: generalised Procrustes (Gower,
-/// Psychometrika 40, 1975), without moving or scaling them. `weights` say how much each counts; all alike
-/// if there are none. The axes are those of the first set. `None` if there is no set, or none that can
-/// be rotated. Allocates.
-pub fn mean(sets: &[Vec<f64>], weights: &[f64], m: usize) -> Option<Vec<f64>> {
+/// Psychometrika 40, 1975), without moving or scaling them. They have `m` axes, of which the mean has the
+/// first `kept`, the others are zero. `weights` say how much each set counts; all alike if there are none. It begins
+/// with the axes of the first set. `None` if there is no set, or none that can be rotated. Allocates.
+pub fn mean(sets: &[Vec<f64>], weights: &[f64], m: usize, kept: usize) -> Option<Vec<f64>> {
     let mut procrustes = Procrustes::new(m);
     let mut reference = sets.first()?.clone();
+    truncate(&mut reference, m, kept);
     let mut turned = reference.clone();
     for _ in 0..MAX_ROUNDS {
         let mut next = vec![0.0; reference.len()];
@@ -84,6 +88,7 @@ pub fn mean(sets: &[Vec<f64>], weights: &[f64], m: usize) -> Option<Vec<f64>> {
             }
         }
         next.iter_mut().for_each(|n| *n /= total);
+        truncate(&mut next, m, kept);
         let moved = crate::math::linalg::distance(&next, &reference);
         let size = crate::math::linalg::norm(&next);
         if !size.is_finite() {
@@ -95,6 +100,11 @@ pub fn mean(sets: &[Vec<f64>], weights: &[f64], m: usize) -> Option<Vec<f64>> {
         }
     }
     Some(reference)
+}
+
+/// Makes zeros of all but the first `kept` of `m` axes.
+pub fn truncate(coordinates: &mut [f64], m: usize, kept: usize) {
+    coordinates.chunks_exact_mut(m).for_each(|row| row[kept..].fill(0.0));
 }
 
 #[cfg(test)]
@@ -120,16 +130,31 @@ mod tests {
         assert!(!procrustes.align(&mut [f64::NAN, 0.0], &[1.0, 1.0]));
     }
 
+    /// The axis that is wanted is a mixture of two of three, which are as long as each other and upright.
+    #[test]
+    fn an_axis_is_found_among_more() {
+        let turn = |k: usize, i: usize| (std::f64::consts::TAU * (k * i) as f64 / 20.0).cos();
+        let a: Vec<f64> = (0..60).map(|e| turn(e % 3 + 1, e / 3)).collect();
+        let wanted: Vec<f64> =
+            a.chunks(3).flat_map(|v| [0.6 * v[0] + 0.8 * v[2], 0.0, 0.0]).collect();
+        let mut found = a.clone();
+        assert!(Procrustes::new(3).align(&mut found, &wanted));
+        truncate(&mut found, 3, 1);
+        assert!(difference(&found, &wanted, 0.0) < 1e-13);
+        let both = mean(&[wanted.clone(), a], &[], 3, 1).unwrap();
+        assert!(difference(&both, &wanted, 0.0) < 1e-9);
+    }
+
     #[test]
     fn the_mean_of_turned_sets_is_the_set() {
         let a = numbers(24, 2);
         let sets: Vec<_> = (0..5).map(|i| turned(&a, f64::from(i))).collect();
-        let got = mean(&sets, &[], 2).unwrap();
+        let got = mean(&sets, &[], 2, 2).unwrap();
         assert!(difference(&got, &a, 0.0) < 1e-12);
-        assert_eq!(mean(&[], &[], 2), None);
-        assert_eq!(mean(&[vec![f64::NAN; 4]], &[], 2), None);
+        assert_eq!(mean(&[], &[], 2, 2), None);
+        assert_eq!(mean(&[vec![f64::NAN; 4]], &[], 2, 2), None);
         let other: Vec<f64> = a.iter().map(|v| 2.0 * v).collect();
-        let weighted = mean(&[a.clone(), other], &[3.0, 1.0], 2).unwrap();
+        let weighted = mean(&[a.clone(), other], &[3.0, 1.0], 2, 2).unwrap();
         let want: Vec<f64> = a.iter().map(|v| 1.25 * v).collect();
         assert!(difference(&weighted, &want, 0.0) < 1e-9);
     }

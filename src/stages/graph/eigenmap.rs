@@ -11,16 +11,19 @@
 //! it, which `saltatory fit` learns. A frame that is marked BAD is rotated, but none is rotated onto it, as
 //! long as there was one that is not.
 //!
+//! Where the m-th eigenvalue comes close to the next one, the eigenvectors behind them may change places,
+//! which no rotation of m coordinates undoes. With a `pool` of more than m eigenvectors, the m axes are those
+//! in their span that come nearest to the ones before; the first window has the first m.
+//!
 //! A graph that falls into several parts, that has a node of hardly any weight, or weights that are no
 //! weights, is marked BAD; its coordinates are finite.
 
+use super::embedder::Embedder;
 use crate::error::{Error, Result};
 use crate::frame::graph::Layout;
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::math::linalg;
-use crate::math::manifold::eigenmap::{Eigenmap as Map, rescale};
-use crate::math::manifold::procrustes::{self, Procrustes};
-use crate::math::manifold::{components, heat};
+use crate::math::manifold::procrustes::{self, Procrustes, truncate};
 use crate::stages::manifold::not_fitted;
 use crate::stages::{Emit, Examples, Fault, Fitted, Part, Stage, Tensor, single};
 use schemars::JsonSchema;
@@ -28,8 +31,6 @@ use serde::{Deserialize, Serialize};
 
 /// No edge is shorter: two nodes in the same place are still two.
 const SHORTEST: f64 = 1e-12;
-/// Weights above this are none.
-const LARGEST_WEIGHT: f64 = 1e100;
 
 /// Coordinates of the nodes of a graph, such as channels, in which those that are alike lie near each other: the
 /// Laplacian eigenmap, steady from window to window.
@@ -40,6 +41,9 @@ pub struct Settings {
     pub dimensions: usize,
     /// What the coordinates are rotated onto.
     pub align: Align,
+    /// The axes are looked for among so many of the smoothest ones, which keeps them steady where two of them change
+    /// places. `dimensions` when left out.
+    pub pool: Option<usize>,
     /// Divides the weights by the products of their row sums first, which takes out how densely the nodes
     /// lie, as pyRiemann's `SpectralEmbedding` does.
     pub normalise: bool,
@@ -76,11 +80,19 @@ pub enum Scale {
     Range,
 }
 
+impl Settings {
+    /// How many eigenvectors are looked at.
+    pub(super) fn pool(&self) -> usize {
+        self.pool.unwrap_or(self.dimensions)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             dimensions: 3,
             align: Align::Previous,
+            pool: None,
             normalise: false,
             scale: Scale::Unit,
             keep_features: false,
@@ -94,6 +106,9 @@ impl crate::kind::Settings<dyn Stage> for Settings {
     fn build(self) -> Result<Box<dyn Stage>> {
         if self.dimensions == 0 {
             return Err(Error::setting("dimensions", "is 0, expected 1 or more"));
+        }
+        if self.pool() < self.dimensions {
+            return Err(Error::setting("pool", "must not be less than `dimensions`"));
         }
         Ok(Box::new(Eigenmap { settings: self, reference: Vec::new(), ready: None }))
     }
@@ -112,7 +127,8 @@ struct Ready {
     output: Layout,
     embedder: Embedder,
     procrustes: Procrustes,
-    /// What the next window is rotated onto, if there is something, and whether that is sound.
+    /// What the next window is rotated onto, with zeros for the axes of the pool that are not kept, and
+    /// whether that is sound, if there is something.
     target: Vec<f64>,
     state: Target,
     out: Frame,
@@ -130,10 +146,10 @@ impl Stage for Eigenmap {
         let spec = single(inputs, &[Payload::Graph])?;
         let mismatch = || Error::mismatch("takes a graph, but is given a frame of another shape");
         let input = Layout::of(spec).ok_or_else(mismatch)?;
-        let m = self.settings.dimensions;
-        if m >= input.nodes {
-            let text = format!("{m} is too many for {} nodes: expected fewer", input.nodes);
-            return Err(Error::setting("dimensions", text));
+        let (m, pool) = (self.settings.dimensions, self.settings.pool());
+        if pool >= input.nodes {
+            let text = format!("{pool} is too many for {} nodes: expected fewer", input.nodes);
+            return Err(Error::setting(if m < pool { "pool" } else { "dimensions" }, text));
         }
         self.check_reference(input.nodes * m)?;
         let kept = if self.settings.keep_features { input.features } else { 0 };
@@ -143,8 +159,8 @@ impl Stage for Eigenmap {
             input,
             output,
             embedder: Embedder::new(input.nodes, &self.settings),
-            procrustes: Procrustes::new(m),
-            target: vec![0.0; input.nodes * m],
+            procrustes: Procrustes::new(pool),
+            target: vec![0.0; input.nodes * pool],
             state: Target::None,
             out: out.frame(),
         });
@@ -171,7 +187,9 @@ impl Stage for Eigenmap {
         let Some(ready) = &mut self.ready else { return };
         ready.state = Target::None;
         if self.settings.align == Align::Fitted {
-            ready.target.copy_from_slice(&self.reference);
+            let (m, pool) = (self.settings.dimensions, self.settings.pool());
+            let rows = ready.target.chunks_exact_mut(pool).zip(self.reference.chunks_exact(m));
+            rows.for_each(|(to, from)| to[..m].copy_from_slice(from));
             ready.state = Target::Sound;
         }
     }
@@ -208,29 +226,31 @@ impl Ready {
         if !self.embedder.find(self.input, &frame.data, settings) {
             self.out.flags |= Flags::BAD;
         }
-        self.align(settings.align);
-        self.write_edges(settings.dimensions);
-        self.write_features(&frame.data, settings.dimensions);
+        self.align(settings);
+        self.write_edges(settings);
+        self.write_features(&frame.data, settings);
     }
 
     /// Rotates the coordinates, and lets the next ones be rotated onto them.
-    fn align(&mut self, align: Align) {
+    fn align(&mut self, settings: &Settings) {
         let coordinates = &mut self.embedder.coordinates;
         if self.state != Target::None {
             self.procrustes.align(coordinates, &self.target);
         }
         let bad = self.out.flags.has(Flags::BAD);
-        if align == Align::Previous && !(bad && self.state == Target::Sound) {
+        if settings.align == Align::Previous && !(bad && self.state == Target::Sound) {
             self.target.copy_from_slice(coordinates);
+            truncate(&mut self.target, settings.pool(), settings.dimensions);
             self.state = if bad { Target::Bad } else { Target::Sound };
         }
     }
 
-    fn write_edges(&mut self, m: usize) {
+    fn write_edges(&mut self, settings: &Settings) {
         let (layout, n) = (self.output, self.output.nodes);
         self.out.resize(n, layout.cols());
         self.out.data.fill(0.0);
-        let place = |i: usize| &self.embedder.coordinates[i * m..(i + 1) * m];
+        let (m, pool) = (settings.dimensions, settings.pool());
+        let place = |i: usize| &self.embedder.coordinates[i * pool..i * pool + m];
         for e in (0..n * n).filter(|e| self.embedder.given[*e] > 0.0) {
             let (i, j) = (e / n, e % n);
             self.out.data[layout.weight(i, j)] = self.embedder.given[e];
@@ -238,10 +258,11 @@ impl Ready {
         }
     }
 
-    fn write_features(&mut self, data: &[f64], m: usize) {
-        for (i, place) in self.embedder.coordinates.chunks_exact(m).enumerate() {
+    fn write_features(&mut self, data: &[f64], settings: &Settings) {
+        let (m, pool) = (settings.dimensions, settings.pool());
+        for (i, place) in self.embedder.coordinates.chunks_exact(pool).enumerate() {
             let (coordinates, kept) = self.out.data[self.output.features(i)].split_at_mut(m);
-            coordinates.copy_from_slice(place);
+            coordinates.copy_from_slice(&place[..m]);
             for (to, v) in kept.iter_mut().zip(&data[self.input.features(i)]) {
                 if v.is_finite() {
                     *to = *v;
@@ -253,80 +274,16 @@ impl Ready {
     }
 }
 
-/// Coordinates of one graph by itself.
-struct Embedder {
-    /// The weights as they came, n x n, and as they are used.
-    given: Vec<f64>,
-    weights: Vec<f64>,
-    map: Map,
-    coordinates: Vec<f64>,
-    sums: Vec<f64>,
-    queue: Vec<usize>,
-    seen: Vec<bool>,
-}
-
-impl Embedder {
-    fn new(n: usize, settings: &Settings) -> Self {
-        Self {
-            given: vec![0.0; n * n],
-            weights: vec![0.0; n * n],
-            map: Map::new(n, settings.dimensions),
-            coordinates: vec![0.0; n * settings.dimensions],
-            sums: vec![0.0; n],
-            queue: vec![0; n],
-            seen: vec![false; n],
-        }
-    }
-
-    /// Finds the coordinates of the nodes of the graph in `data`; false if it is not sound.
-    fn find(&mut self, layout: Layout, data: &[f64], settings: &Settings) -> bool {
-        let n = layout.nodes;
-        let mut sound = self.take_weights(layout, data);
-        let edge = |i: usize, j: usize| self.given[i * n + j] > 0.0;
-        sound &= components::count(n, &mut self.queue, &mut self.seen, edge) == 1;
-        self.weights.copy_from_slice(&self.given);
-        if settings.normalise {
-            heat::normalise(&mut self.weights, n, &mut self.sums);
-        }
-        sound &= self.map.find(&self.weights);
-        self.coordinates.copy_from_slice(self.map.coordinates());
-        match settings.scale {
-            Scale::Unit => {}
-            Scale::Variance => {
-                let factor = self.map.degrees().iter().sum::<f64>().sqrt();
-                self.coordinates.iter_mut().for_each(|y| *y *= factor);
-            }
-            Scale::Range => rescale(&mut self.coordinates, settings.dimensions),
-        }
-        sound
-    }
-
-    /// Copies the weights; false if some are none.
-    fn take_weights(&mut self, layout: Layout, data: &[f64]) -> bool {
-        let (n, mut sound) = (layout.nodes, true);
-        for i in 0..n {
-            for j in 0..i {
-                let w = data[layout.weight(i, j)];
-                let fits = (0.0..LARGEST_WEIGHT).contains(&w);
-                sound &= fits;
-                let w = if fits { w } else { 0.0 };
-                (self.given[i * n + j], self.given[j * n + i]) = (w, w);
-            }
-        }
-        sound
-    }
-}
-
 impl Fitted for Eigenmap {
     fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
         let Examples { frames, weights, .. } = *examples;
-        let m = self.settings.dimensions;
+        let (m, pool) = (self.settings.dimensions, self.settings.pool());
         let first = frames.first().ok_or_else(|| Error::missing("there is no example"))?;
         let unlike = || Error::mismatch("expected graphs of one size");
         let features = first.cols.checked_sub(3 * first.rows).ok_or_else(unlike)?;
         let layout = Layout { nodes: first.rows, features };
-        if m >= layout.nodes || !frames.iter().all(|frame| layout.fits(frame)) {
-            return Err(unlike().behind(format!(", each with more than {m} nodes")));
+        if pool >= layout.nodes || !frames.iter().all(|frame| layout.fits(frame)) {
+            return Err(unlike().behind(format!(", each with more than {pool} nodes")));
         }
         let mut embedder = Embedder::new(layout.nodes, &self.settings);
         let (mut sets, mut shares) = (Vec::new(), Vec::new());
@@ -340,7 +297,8 @@ impl Fitted for Eigenmap {
         }
         let none =
             || Error::missing("no example holds a graph in one piece to learn the axes from");
-        self.reference = procrustes::mean(&sets, &shares, m).ok_or_else(none)?;
+        let mean = procrustes::mean(&sets, &shares, pool, m).ok_or_else(none)?;
+        self.reference = mean.chunks_exact(pool).flat_map(|row| &row[..m]).copied().collect();
         self.ready = None;
         Ok(())
     }
@@ -368,3 +326,6 @@ impl Fitted for Eigenmap {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

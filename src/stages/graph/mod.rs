@@ -5,6 +5,7 @@ use crate::kind::{Kind, kind};
 
 pub mod curvature;
 pub mod eigenmap;
+mod embedder;
 #[allow(clippy::module_inception)] // The family and its first kind are called the same.
 pub mod graph;
 pub mod node_features;

@@ -16,14 +16,14 @@
 //! (2006); for matrices: Barachant et al. (pyRiemann's `SpectralEmbedding`), Rodrigues et al., IEEE
 //! EMBC 2018.
 
+use super::chart::{Chart, points};
 use super::{check_size, mean_of, not_fitted};
 use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::math::manifold::landmarks::{Choice, Landmarks};
 use crate::math::manifold::map::{Map, Recipe};
 use crate::math::manifold::pca::Pca;
-use crate::math::manifold::points::Points;
-use crate::math::spd::{Geometry, Metric, Tangent, tangent_len};
+use crate::math::spd::{Geometry, Metric, tangent_len};
 use crate::stages::{Emit, Examples, Fault, Fitted, Part, Stage, Tensor, single};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -149,18 +149,6 @@ struct Learned {
     chart: Chart,
 }
 
-enum Chart {
-    /// Landmarks, one after the other.
-    Kernel { landmarks: Vec<f64>, points: Points, map: Map, distances: Vec<f64>, room: Vec<f64> },
-    /// For matrices also the mean.
-    Linear {
-        pca: Pca,
-        reference: Vec<f64>,
-        tangent: Option<Box<(Geometry, Tangent)>>,
-        room: Vec<f64>,
-    },
-}
-
 impl Stage for Embedding {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let input = single(inputs, &[Payload::Vector, Payload::Matrix])?;
@@ -209,68 +197,6 @@ impl Stage for Embedding {
     fn fitted(&mut self) -> Option<&mut dyn Fitted> {
         Some(self)
     }
-}
-
-impl Chart {
-    /// Writes the coordinates of `x`; false if it has none.
-    fn place(&mut self, settings: &Settings, x: &[f64], out: &mut [f64]) -> bool {
-        match self {
-            Self::Kernel { points, map, distances, room, .. } => {
-                let measured = points.distances(x, distances).is_ok();
-                map.apply(settings.neighbours, distances, room, out);
-                measured
-            }
-            Self::Linear { pca, tangent: Some(space), room, .. } => {
-                let (geometry, space) = &mut **space;
-                let measured = geometry.tangent(space, x, room).is_ok();
-                pca.apply(room, out);
-                measured
-            }
-            Self::Linear { pca, .. } => {
-                pca.apply(x, out);
-                true
-            }
-        }
-    }
-
-    fn kernel(
-        shape: (usize, usize),
-        metric: Metric,
-        landmarks: Vec<f64>,
-        map: Map,
-    ) -> Result<Self> {
-        let count = map.shares.len();
-        let points = points(shape, metric, landmarks.chunks_exact(shape.0 * shape.1))?;
-        let room = || vec![0.0; count];
-        Ok(Self::Kernel { landmarks, points, map, distances: room(), room: room() })
-    }
-
-    /// `reference` is empty for vectors.
-    fn linear(n: usize, metric: Metric, reference: Vec<f64>, pca: Pca) -> Result<Self> {
-        let room = vec![0.0; pca.mean.len()];
-        let tangent = match reference.is_empty() {
-            true => None,
-            false => {
-                let mut geometry = Geometry::new(metric, n);
-                let space = geometry.tangent_at(&reference)?;
-                Some(Box::new((geometry, space)))
-            }
-        };
-        Ok(Self::Linear { pca, reference, tangent, room })
-    }
-}
-
-/// Points of the shape of the frames: vectors where these have one row.
-fn points<'a>(
-    (rows, cols): (usize, usize),
-    metric: Metric,
-    data: impl Iterator<Item = &'a [f64]>,
-) -> Result<Points> {
-    if rows == 1 {
-        return Ok(Points::vectors(data, cols));
-    }
-    let points = Points::matrices(data, rows, metric);
-    points.map_err(|e| Error::mismatch(format!("a matrix of the examples {e}")))
 }
 
 impl Fitted for Embedding {

@@ -8,6 +8,7 @@ use crate::math::spd::{Geometry, Mean, Metric, NotSpd, Spd};
 
 pub mod align;
 pub mod bt_tangent;
+mod chart;
 pub mod csp;
 pub mod embedding;
 pub mod moving;
