@@ -120,7 +120,7 @@ fn embed(settings: &str, spec: &Spec, graphs: &[Frame], learned: &[Frame]) -> Ve
     run(eigenmap.as_mut(), graphs).iter().map(places).collect()
 }
 
-/// Bounds: what was measured is printed, and stands in docs/geometry_embedding.md; the bounds leave room.
+/// Bounds: what was measured is printed, and stands in docs/geometry.md; the bounds leave room.
 ///
 /// That a window is not turned against the one before, or against the reference, is what the rotation
 /// promises, up to rounding. That axes go on into themselves, it does not; there the data decide.
@@ -211,7 +211,7 @@ fn covariances() -> Vec<Frame> {
 
 /// Held-out windows are placed by a map that has not seen them; a map that has seen them all, turned onto
 /// the first by the windows that both have seen, says where they belong. The error is relative to the
-/// size of their coordinates. What is measured is printed, and stands in docs/geometry_embedding.md.
+/// size of their coordinates. What is measured is printed, and stands in docs/geometry.md.
 #[test]
 fn held_out_windows_are_placed_where_a_refit_places_them() {
     let windows = covariances();

@@ -66,12 +66,12 @@ impl Resampler {
         // At half of the lower rate both sides of the spectrum meet: what counts once there counts twice
         // where the rate is higher.
         let lower = n.min(m);
-        if lower % 2 == 0 && n != m {
+        if lower.is_multiple_of(2) && n != m {
             self.after[lower / 2] *= if m > n { 0.5 } else { 2.0 };
         }
         // What has no imaginary part must not get one by rounding.
         self.after[0].im = 0.0;
-        if m % 2 == 0 {
+        if m.is_multiple_of(2) {
             self.after[m / 2].im = 0.0;
         }
     }

@@ -199,7 +199,7 @@ mod tests {
         // The distances are 0 three times and 1, 2, 3 twice each.
         let epsilon = 0.5;
         assert_eq!(got.data[layout.length(2, 1)], 2.0);
-        assert_eq!(got.data[layout.weight(1, 2)], (-4.0 / (4.0 * epsilon) as f64).exp());
+        assert_eq!(got.data[layout.weight(1, 2)], f64::exp(-4.0 / (4.0 * epsilon)));
         assert_eq!((got.data[layout.weight(0, 2)], got.data[layout.length(0, 2)]), (0.0, 0.0));
         assert_eq!(got.data[layout.features(2)], [3.0]);
     }
