@@ -307,7 +307,7 @@ mod tests {
         assert!(error(&[0.0; 9], &[1.0; 3], RECIPE).contains("alike"));
         assert!(error(&[0.0; 4], &[1.0; 2], RECIPE).contains("too many"));
         let d: Vec<f64> = (0..36)
-            .map(|e| f64::from((e / 6 / 3 * 50 + e / 6 - e % 6 / 3 * 50 - e % 6) as i32).abs())
+            .map(|e| f64::from(e / 6 / 3 * 50 + e / 6 - e % 6 / 3 * 50 - e % 6).abs())
             .collect();
         let one = Recipe { dimensions: 1, neighbours: Some(1), ..RECIPE };
         assert!(error(&d, &[1.0; 6], one).contains("2 parts"));

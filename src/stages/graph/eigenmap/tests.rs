@@ -98,7 +98,7 @@ fn learned_axes_are_kept_and_saved() {
     let reference = part.tensors["reference"].data.clone();
     let mut loaded = learned.build().unwrap();
     loaded.fitted().unwrap().load(&part).unwrap();
-    let layout = Layout::of(&loaded.prepare(&[input.clone()]).unwrap()).unwrap();
+    let layout = Layout::of(&loaded.prepare(std::slice::from_ref(&input)).unwrap()).unwrap();
     stage.prepare(&[input]).unwrap();
     for frame in &frames {
         let got = run(stage.as_mut(), frame);
