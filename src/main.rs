@@ -211,7 +211,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Write a fitted linear pipeline as an ONNX model
+    /// Write a fitted linear pipeline, or a graph network, as an ONNX model
     ///
     /// `csp` with `lda`, `logistic` or a linear `svm`: the graph takes the samples of a window, as they enter
     /// the stage `covariance`. `tangent` with one of these: the graph takes the tangent vector, since ONNX

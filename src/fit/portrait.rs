@@ -110,20 +110,34 @@ pub fn scatter(plan: &Plan, epochs: &Epochs) -> Result<Option<Scatter>> {
     if way.spec.payload != Payload::Vector {
         return Ok(None);
     }
+    let points = |place: &dyn Fn(&Frame) -> [f64; 2]| {
+        let point = |frame: &Frame, class: usize, test: bool| {
+            let [x, y] = place(frame);
+            ScatterPoint { x, y, class, test }
+        };
+        let seen = way.train.iter().zip(&learned.labels).map(|(f, c)| point(f, *c, false));
+        let new = way.test.iter().zip(&test).map(|(f, i)| point(f, epochs.labels[*i], true));
+        seen.chain(new).collect()
+    };
+    let classes = epochs.classes.clone();
+    // What has been embedded is shown as it is.
+    if plan.learning()?.iter().any(|link| link.kind == "embedding") && way.spec.cols > 1 {
+        return Ok(Some(Scatter {
+            title: "embedding".to_owned(),
+            x: "first coordinate".to_owned(),
+            y: "second coordinate".to_owned(),
+            classes,
+            points: points(&|frame| [frame.data[0], frame.data[1]]),
+        }));
+    }
     let vectors: Vec<Vec<f64>> = way.train.iter().map(|f| f.data.clone()).collect();
     let plane = pictures::plane(&vectors)?;
-    let point = |frame: &Frame, class: usize, test: bool| {
-        let [x, y] = plane.place(&frame.data);
-        ScatterPoint { x, y, class, test }
-    };
-    let seen = way.train.iter().zip(&learned.labels).map(|(f, c)| point(f, *c, false));
-    let new = way.test.iter().zip(&test).map(|(f, i)| point(f, epochs.labels[*i], true));
     Ok(Some(Scatter {
         title: "feature vectors".to_owned(),
         x: "first principal component".to_owned(),
         y: "second principal component".to_owned(),
-        classes: epochs.classes.clone(),
-        points: seen.chain(new).collect(),
+        classes,
+        points: points(&|frame| plane.place(&frame.data)),
     }))
 }
 

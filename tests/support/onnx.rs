@@ -33,6 +33,14 @@ pub fn weights(name: &str, v: &[f32]) -> Vec<u8> {
     bytes(5, &tensor.concat())
 }
 
+/// A square matrix with `v` on its diagonal: float32.
+pub fn diagonal(name: &str, n: usize, v: f32) -> Vec<u8> {
+    let entry = |e: usize| if e / n == e % n { v } else { 0.0 };
+    let raw: Vec<u8> = (0..n * n).flat_map(|e| entry(e).to_le_bytes()).collect();
+    let dims = [number(1, n), number(1, n)].concat();
+    bytes(5, &[dims, number(2, 1), bytes(4, &raw), bytes(8, name.as_bytes())].concat())
+}
+
 /// The declaration of an input (field 11) or output (12): float32, `[rows, columns]` with any number of rows.
 pub fn table(field: u8, name: &str, columns: usize) -> Vec<u8> {
     let shape = [bytes(1, &bytes(2, b"rows")), bytes(1, &number(1, columns))].concat();

@@ -6,8 +6,8 @@
 //! `log10(signal.periodogram(x, rate, window="hann", detrend="constant"))`. A band holds the mean density
 //! of its frequencies, before the logarithm. No delay.
 //!
-//! A channel without power (a flat one) is given the floor, 1e-40 unit^2 / Hz, and the frame is marked BAD; a
-//! window with numbers that are not finite is a fault.
+//! A channel without power (a flat one), or with numbers that are not finite, is given the floor, 1e-40
+//! unit^2 / Hz, and the frame is marked BAD.
 //!
 //! Reference: Choi, arXiv 2502.05334 (the method of which this is the first step leaves length and limits
 //! open).
@@ -171,16 +171,19 @@ impl Ready {
         }
         self.out.resize(channels, self.columns.len());
         for c in 0..channels {
-            self.transform(frame, c)?;
-            if self.write(c) {
+            let sound = self.transform(frame, c);
+            if !sound {
+                self.bins.fill(Complex64::default());
+            }
+            if self.write(c) || !sound {
                 self.out.flags |= Flags::BAD;
             }
         }
         Ok(())
     }
 
-    /// The spectrum of channel `c`.
-    fn transform(&mut self, frame: &Frame, c: usize) -> Result<(), Fault> {
+    /// The spectrum of channel `c`; whether it has one.
+    fn transform(&mut self, frame: &Frame, c: usize) -> bool {
         let values = frame.data.iter().skip(c).step_by(frame.cols);
         let mean = values.clone().sum::<f64>() / self.rows as f64;
         for ((s, v), w) in self.signal.iter_mut().zip(values).zip(&self.taper) {
@@ -188,8 +191,7 @@ impl Ready {
         }
         let done =
             self.plan.process_with_scratch(&mut self.signal, &mut self.bins, &mut self.scratch);
-        let sound = done.is_ok() && self.bins.iter().all(|z| z.re.is_finite() && z.im.is_finite());
-        sound.then_some(()).ok_or(Fault("the window holds numbers that are not finite"))
+        done.is_ok() && self.bins.iter().all(|z| z.re.is_finite() && z.im.is_finite())
     }
 
     /// Writes the columns of channel `c`; whether it has no power in one of them.
@@ -260,7 +262,8 @@ mod tests {
         let got = run_one(stage.as_mut(), frame.clone());
         assert!(got.flags.has(Flags::BAD) && got.data.iter().all(|v| v.is_finite()));
         frame.data[5] = f64::NAN;
-        assert!(stage.process(&mut frame, &mut Seen::default()).is_err());
+        let got = run_one(stage.as_mut(), frame);
+        assert!(got.flags.has(Flags::BAD) && got.row(1).iter().all(|v| *v == -40.0));
     }
 
     #[test]
