@@ -12,14 +12,15 @@ const LAYERS: &[&[&str]] = &[
     &["error"],                                 // what everything may return
     &["math", "frame", "clock"],                // numbers, what flows, and when
     &["kind", "ledger", "latency", "deadline"], // how a unit enters a list; what was lost, late, promised
-    &["ring", "formats", "wire", "runtime"], // threads, files, networks as bytes <-> values; models of others
-    &["sources", "stages", "sinks"],         // the units
-    &["model"],                              // what stages learned
-    &["config", "onnx"],                     // units, made and connected; models for others
-    &["engine"],                             // makes them run
-    &["fit"],                                // calibration and evaluation
-    &["control"],                            // what the commands do
-    &["main"],                               // the command line
+    &["ring", "formats", "wire"],               // threads, files and networks as bytes <-> values
+    &["runtime"],                               // models that others have trained
+    &["sources", "stages", "sinks"],            // the units
+    &["model"],                                 // what stages learned
+    &["config", "onnx"],                        // units, made and connected; models for others
+    &["engine"],                                // makes them run
+    &["fit"],                                   // calibration and evaluation
+    &["control"],                               // what the commands do
+    &["main"],                                  // the command line
 ];
 
 /// Where `unsafe` may stand.

@@ -17,17 +17,20 @@ score() { # NAME ARGUMENTS...
   mv "$out/$name.part" "$out/$name.json"
 }
 
-for config in geometry geometry_denoised motor_imagery_acm; do
-  only=()
-  [ $config = geometry_denoised ] && only=(--only "spectrum+graph+eigenmap+curvature+gcn,MDM,TS+LR")
-  [ $config = motor_imagery_acm ] && only=(--only "augmented+covariance+tangent+svm")
-  for s in S001 S002 S003 S007 S012; do
-    runs=("$eeg/${s}R04.edf" "$eeg/${s}R08.edf" "$eeg/${s}R12.edf")
-    score "$s.$config.hands" configs/$config.toml "${only[@]}" "${runs[@]}"
-    score "$s.$config.rest" configs/$config.toml "${only[@]}" \
-      --set 'fit.classes={rest = "T0", imagery = ["T1", "T2"]}' "${runs[@]}"
+# The denoiser takes most of the time; it comes last.
+for task in hands rest; do
+  for config in geometry motor_imagery_acm geometry_denoised; do
+    only=()
+    [ $config = geometry_denoised ] && only=(--only "spectrum+graph+eigenmap+curvature+gcn,MDM,TS+LR")
+    [ $config = motor_imagery_acm ] && only=(--only "augmented+covariance+tangent+svm")
+    classes=()
+    [ $task = rest ] && classes=(--set 'fit.classes={rest = "T0", imagery = ["T1", "T2"]}')
+    for s in S001 S002 S003 S007 S012; do
+      score "$s.$config.$task" configs/$config.toml "${only[@]}" "${classes[@]}" \
+        "$eeg/${s}R04.edf" "$eeg/${s}R08.edf" "$eeg/${s}R12.edf"
+    done
+    [ $task = hands ] && score "eeg1.$config.hands" configs/$config.toml "${only[@]}" \
+      --set 'fit.classes={one = "TargetCode 1", two = "TargetCode 2"}' "$bci"/eeg1_1.dat "$bci"/eeg1_2.dat "$bci"/eeg1_3.dat
   done
-  score "eeg1.$config.hands" configs/$config.toml "${only[@]}" \
-    --set 'fit.classes={one = "TargetCode 1", two = "TargetCode 2"}' "$bci"/eeg1_1.dat "$bci"/eeg1_2.dat "$bci"/eeg1_3.dat
 done
 "$python" "$here/geometry.py" "$out" docs/results.md

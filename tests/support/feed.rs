@@ -117,6 +117,10 @@ impl Feed {
             _ => frame.data.iter_mut().step_by(spec.cols).for_each(|v| *v += 2.0 * class as f64),
         }
         frame.span = span(i * 16, i * 16 + 319);
+        if !self.is_stream() {
+            // What is made of windows that were cut at markers carries their text.
+            frame.text.push_str(["T1", "T2"][class]);
+        }
         frame
     }
 
