@@ -8,13 +8,14 @@ SNR_DB = (-7.0, 3.0)
 UPPER_HALF_DB = -2.0                    # where every second mixture starts: else the worst ones rule the loss
 EASY_SNR_DB = (3.0, 10.0)
 EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
+OCULAR_SHARE = {"both": 0.5, "ocular": 0.92, "muscle": 0.08}   # a specialist sees a little of the other, to do no harm
 
 
 class Mixer:
     """Endless batches of one split. Subjects are drawn by the square root of what they offer."""
 
-    def __init__(self, epochs, seed):
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, epochs, seed, kind="both"):
+        self.rng, self.ocular_share = np.random.default_rng(seed), OCULAR_SHARE[kind]
         self.epochs = epochs
         self.chance = {kind: chance(epochs[f"{kind}_subject"]) for kind in data.KINDS}
 
@@ -24,7 +25,7 @@ class Mixer:
         clean = polarity(rng, equalised(rng, self.draw("clean", size), 3.5))
         ocular = self.oculars(size)
         muscle = self.muscles(size)
-        first = rng.random(size) < 0.5
+        first = rng.random(size) < self.ocular_share
         artefact = np.where(first[:, None], ocular, muscle)
         both = rng.random(size) < BOTH
         share = rng.uniform(0.3, 1.0, (size, 1))

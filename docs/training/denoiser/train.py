@@ -68,15 +68,15 @@ def validate(model, sets):
     return out
 
 
-def train(path, stem, steps, start):
+def train(path, stem, steps, start, kind, rate):
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    mixer, sets = Mixer(data.load(path, "train"), SEED), validation_set(path)
+    mixer, sets = Mixer(data.load(path, "train"), SEED, kind), validation_set(path)
     model = Denoiser()
     if start:
         model.load_state_dict(torch.load(start))
     average, best, best_score = deepcopy(model), None, -1.0
-    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(
         (step + 1) / WARM_UP, 0.5 * (1 + np.cos(np.pi * step / steps)) + 0.01))
     started, running = time.time(), 0.0
@@ -94,8 +94,8 @@ def train(path, stem, steps, start):
         running += value.item() / CHECK_EVERY
         if step % CHECK_EVERY == 0 or step == steps:
             scores = validate(average, sets)
-            score = np.mean([scores[kind] for kind in scores])
-            shown = {kind: " ".join(f"{v:.3f}" for v in row) for kind, row in scores.items()}
+            score = np.mean([row for name, row in scores.items() if kind in ("both", name)])
+            shown = {name: " ".join(f"{v:.4f}" for v in row) for name, row in scores.items()}
             print(f"{step} {time.time() - started:.0f}s loss {running:.4f} validation {score:.4f} {shown}", flush=True)
             running = 0.0
             if score > best_score:
@@ -128,8 +128,10 @@ def main():
     parser.add_argument("stem", help="where to write: STEM.onnx and STEM.npz")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--start", help="weights (STEM.pt) to go on from")
+    parser.add_argument("--kind", default="both", choices=("both", "ocular", "muscle"), help="the artefact to learn")
+    parser.add_argument("--rate", type=float, default=RATE, help="largest step of AdamW")
     args = parser.parse_args()
-    model, score = train(args.epochs, args.stem, args.steps, args.start)
+    model, score = train(args.epochs, args.stem, args.steps, args.start, args.kind, args.rate)
     export(model, args.stem, args.epochs)
     print(f"validation {score:.4f}, {sum(p.numel() for p in model.parameters())} weights")
 
