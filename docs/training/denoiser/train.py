@@ -3,7 +3,7 @@
     python train.py EPOCHS.npz models/denoiser --steps 6000
 
 Writes models/denoiser.onnx, and models/denoiser.npz with eight windows and PyTorch's answers to them. One thread,
-seeded: the same versions give the same weights. The weights kept are the average (decay 0.995) of those passed, at
+seeded: the same versions give the same weights. The weights kept are the average (decay 0.998) of those passed, at
 the step where the validation subjects were cleaned best.
 """
 
@@ -24,7 +24,7 @@ SEED = 20261129
 BATCH = 32
 RATE = 6e-4
 WARM_UP = 100
-DECAY = 0.995
+DECAY = 0.998
 CHOSEN_BY = {"both": ("ocular", "muscle"), "ocular": ("ocular", "blinks", "blinks"), "muscle": ("muscle",)}
 CALM_WEIGHT = {"both": 0.0, "ocular": 0.2, "muscle": 0.0}
 CHECK_EVERY = 250
