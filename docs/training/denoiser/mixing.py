@@ -10,7 +10,8 @@ EASY_SNR_DB = (3.0, 10.0)
 EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
 OCULAR_SHARE = {"both": 0.5, "ocular": 0.92, "muscle": 0.08}   # a specialist sees a little of the other, to do no harm
 
-SLOW_DB = {"both": 0.0, "ocular": 9.0, "muscle": 0.0}   # up to so much more below 4 Hz in half of the clean epochs
+SPREAD_DB = {"both": (3.5, 3.0), "ocular": (3.5, 3.0), "muscle": (4.5, 5.0)}   # how spectra of clean and muscle vary
+SLOW_DB = {"both": 0.0, "ocular": 6.0, "muscle": 0.0}   # up to so much more below 4 Hz in half of the clean epochs
 BLINK_SHARE = {"both": None, "ocular": 0.75, "muscle": None}   # of the ocular epochs; None: as they come
 
 
@@ -20,6 +21,7 @@ class Mixer:
     def __init__(self, epochs, seed, kind="both"):
         self.rng, self.ocular_share = np.random.default_rng(seed), OCULAR_SHARE[kind]
         self.epochs, self.blink_share, self.slow_db = epochs, BLINK_SHARE[kind], SLOW_DB[kind]
+        self.clean_spread_db, self.muscle_spread_db = SPREAD_DB[kind]
         self.chance = {kind: chance(epochs[f"{kind}_subject"]) for kind in data.KINDS}
         if self.blink_share:
             self.split_blinks()
@@ -27,7 +29,7 @@ class Mixer:
     def batch(self, size):
         """(mixtures, targets), [size, 512] float32 each."""
         rng = self.rng
-        clean = polarity(rng, equalised(rng, self.draw("clean", size), 3.5))
+        clean = polarity(rng, equalised(rng, self.draw("clean", size), self.clean_spread_db))
         if self.slow_db:
             clean = slower(rng, clean, self.slow_db)
         ocular = self.oculars(size)
@@ -75,7 +77,7 @@ class Mixer:
     def muscles(self, size):
         """Muscle, moved in time, coloured, and now and then as a burst."""
         rng = self.rng
-        muscle = equalised(rng, self.draw("muscle", size), 3.0)
+        muscle = equalised(rng, self.draw("muscle", size), self.muscle_spread_db)
         muscle = np.stack([np.roll(row, rng.integers(data.SAMPLES)) for row in muscle])
         burst = np.where(rng.random((size, 1)) < 0.35, envelopes(rng, size), 1.0)
         return reversed_now_and_then(rng, polarity(rng, muscle * burst))
