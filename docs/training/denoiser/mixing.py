@@ -11,7 +11,7 @@ EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean 
 OCULAR_SHARE = {"both": 0.5, "ocular": 0.92, "muscle": 0.08}   # a specialist sees a little of the other, to do no harm
 
 SPREAD_DB = {"both": (3.5, 3.0), "ocular": (3.5, 3.0), "muscle": (4.5, 5.0)}   # how spectra of clean and muscle vary
-SLOW_DB = {"both": 0.0, "ocular": 6.0, "muscle": 0.0}   # up to so much more below 4 Hz in half of the clean epochs
+SLOW_DB = {"both": 0.0, "ocular": 0.0, "muscle": 0.0}   # up to so much more below 4 Hz in half of the clean epochs
 BLINK_SHARE = {"both": None, "ocular": 0.75, "muscle": None}   # of the ocular epochs; None: as they come
 
 
