@@ -9,9 +9,6 @@ UPPER_HALF_DB = -2.0                    # where every second mixture starts: els
 EASY_SNR_DB = (3.0, 10.0)
 EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
 OCULAR_SHARE = {"both": 0.5, "ocular": 0.92, "muscle": 0.08}   # a specialist sees a little of the other, to do no harm
-
-SPREAD_DB = {"both": (3.5, 3.0), "ocular": (3.5, 3.0), "muscle": (4.5, 5.0)}   # how spectra of clean and muscle vary
-SLOW_DB = {"both": 0.0, "ocular": 0.0, "muscle": 0.0}   # up to so much more below 4 Hz in half of the clean epochs
 BLINK_SHARE = {"both": None, "ocular": 0.75, "muscle": None}   # of the ocular epochs; None: as they come
 
 
@@ -20,8 +17,7 @@ class Mixer:
 
     def __init__(self, epochs, seed, kind="both"):
         self.rng, self.ocular_share = np.random.default_rng(seed), OCULAR_SHARE[kind]
-        self.epochs, self.blink_share, self.slow_db = epochs, BLINK_SHARE[kind], SLOW_DB[kind]
-        self.clean_spread_db, self.muscle_spread_db = SPREAD_DB[kind]
+        self.epochs, self.blink_share = epochs, BLINK_SHARE[kind]
         self.chance = {kind: chance(epochs[f"{kind}_subject"]) for kind in data.KINDS}
         if self.blink_share:
             self.split_blinks()
@@ -29,9 +25,7 @@ class Mixer:
     def batch(self, size):
         """(mixtures, targets), [size, 512] float32 each."""
         rng = self.rng
-        clean = polarity(rng, equalised(rng, self.draw("clean", size), self.clean_spread_db))
-        if self.slow_db:
-            clean = slower(rng, clean, self.slow_db)
+        clean = polarity(rng, equalised(rng, self.draw("clean", size), 3.5))
         ocular = self.oculars(size)
         muscle = self.muscles(size)
         first = rng.random(size) < self.ocular_share
@@ -77,7 +71,7 @@ class Mixer:
     def muscles(self, size):
         """Muscle, moved in time, coloured, and now and then as a burst."""
         rng = self.rng
-        muscle = equalised(rng, self.draw("muscle", size), self.muscle_spread_db)
+        muscle = equalised(rng, self.draw("muscle", size), 3.0)
         muscle = np.stack([np.roll(row, rng.integers(data.SAMPLES)) for row in muscle])
         burst = np.where(rng.random((size, 1)) < 0.35, envelopes(rng, size), 1.0)
         return reversed_now_and_then(rng, polarity(rng, muscle * burst))
@@ -108,13 +102,6 @@ def equalised(rng, epochs, spread_db):
     knots = np.log([1, 3, 6, 10, 16, 25, 45, 128])
     gain_db = np.stack([np.interp(np.log(np.maximum(hz, 0.5)), knots, row)
                         for row in rng.normal(0, spread_db, (len(epochs), len(knots)))])
-    return np.fft.irfft(np.fft.rfft(epochs) * 10 ** (gain_db / 20), data.SAMPLES)
-
-
-def slower(rng, epochs, most_db):
-    """Half of the epochs with more below 4 Hz, up to `most_db`: heads with much delta, caps with other references."""
-    hz = np.fft.rfftfreq(data.SAMPLES, 1 / data.RATE_HZ)
-    gain_db = rng.uniform(-most_db, most_db, (len(epochs), 1)).clip(0) * np.interp(hz, [2.5, 6.0], [1.0, 0.0])
     return np.fft.irfft(np.fft.rfft(epochs) * 10 ** (gain_db / 20), data.SAMPLES)
 
 
