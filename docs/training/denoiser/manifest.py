@@ -23,9 +23,10 @@ PATTERNS = {"physionet": "{0}R*.edf", "ssvep": "subject{0}_*_raw.fif", "muse": "
 GENERAL = (("3425ad4", "--steps 7000", 3000), ("d4b1420", "--steps 4000 --start STEM.pt", 1500),
            ("87fe37f, with BOTH = 0.10", "--steps 1500 --start STEM.pt", 1000),
            ("87fe37f", "--steps 1400 --start STEM.pt", 1000))
-STAGES = {"denoiser": GENERAL,
-          "denoiser_ocular": GENERAL + OCULAR_STAGES,
-          "denoiser_muscle": GENERAL + MUSCLE_STAGES}
+OCULAR = (("06af0db, stopped after step 1000", "--steps 4000 --start STEM.pt --kind ocular --rate 6e-4", 250),
+          ("208dd4f", "--steps 1250 --start STEM.pt --kind ocular --rate 4e-4", 1250))
+MUSCLE = (("657615f, stopped after step 2000", "--steps 3000 --start STEM.pt --kind muscle --rate 1e-3", 500),)
+STAGES = {"denoiser": GENERAL, "denoiser_ocular": GENERAL + OCULAR, "denoiser_muscle": GENERAL + MUSCLE}
 UNMIXED = {"denoiser": "general", "denoiser_ocular": "ocular", "denoiser_muscle": "muscle"}
 MADE_FOR = {"denoiser": "any artefact: blinks, eye movements, muscle", "denoiser_ocular": "blinks and eye movements",
             "denoiser_muscle": "muscle"}

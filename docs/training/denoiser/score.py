@@ -4,8 +4,8 @@
 
 Writes scores.json and curve.svg into the folder and prints the tables. Every clean test epoch is mixed once with an
 artefact epoch drawn from all test subjects, at each of ten levels. Of the three networks, "general" is told
-nothing, "specialist" is the one for the kind of artefact, "other" the one for the other kind. Intervals: 95 %, bootstrap over the 2 s windows
-(the channels of one window are kept together, as they are no independent samples).
+nothing, "specialist" is the one for the kind of artefact, "other" the one for the other kind. Intervals: 95 %,
+bootstrap over the 2 s windows (the channels of one window are kept together, as they are no independent samples).
 """
 
 import argparse
@@ -155,7 +155,8 @@ def draw(levels, path):
             axis.plot(LEVELS_DB, [v["mean"] for v in values], dashes, color=colour, lw=width, label=name)
         ours = [rows[level]["specialist"]["cc"]["interval"] for level in LEVELS_DB]
         axis.fill_between(LEVELS_DB, *zip(*ours), color="#c03028", alpha=0.2, lw=0)
-        axis.set(title={"ocular": "all ocular"}.get(kind, kind), xlabel="SNR, dB (10 log10 of the RMS ratio)", ylim=(0.1, 1.0), xticks=list(LEVELS_DB))
+        axis.set(title={"ocular": "all ocular"}.get(kind, kind), xlabel="SNR, dB (10 log10 of the RMS ratio)",
+                 ylim=(0.1, 1.0), xticks=list(LEVELS_DB))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("correlation with the clean signal")
     axes[2].legend(loc="lower right", frameon=False)
@@ -184,7 +185,8 @@ def main():
     parser.add_argument("--keep", type=Path, help="file for the baselines' results, to score other networks sooner")
     args = parser.parse_args()
     networks = {name: runner(session(args.models / file)) for name, file in FILES.items()}
-    out = score(args.epochs, networks, args.split, args.keep) | {"split": args.split, "timing_ms": timing(networks["general"])}
+    out = score(args.epochs, networks, args.split, args.keep)
+    out |= {"split": args.split, "timing_ms": timing(networks["general"])}
     out["machine"] = {"cpus": os.cpu_count(), "onnxruntime": onnxruntime.__version__}
     args.folder.mkdir(parents=True, exist_ok=True)
     (args.folder / "scores.json").write_text(json.dumps(rounded(out), indent=1) + "\n")
