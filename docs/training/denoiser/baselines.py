@@ -1,6 +1,7 @@
-"""What the network is compared with. Each is given more than the network: the kind of artefact and the SNR.
+"""What the networks are compared with. All but `wiener_blind` are told the kind of artefact and the SNR.
 
 Every baseline is set on training epochs only: `fit(kind, snr_db)` returns a function from mixtures to estimates.
+The kinds are ocular, muscle and blinks (those ocular epochs that are of blinks).
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ from mixing import chance
 FIT_PAIRS = 120
 LOW_EDGES_HZ = (None, 2.0, 3.0, 4.0, 5.0, 6.0)
 HIGH_EDGES_HZ = (None, 45.0, 30.0, 25.0, 20.0, 17.0, 15.0, 13.0)
+BLIND_SNR_DB = (-7.0, 2.0)
 
 
 def correlation(a, b):
@@ -30,6 +32,13 @@ class Training:
         self.pairs = {kind: (draw("clean", FIT_PAIRS), draw(kind, FIT_PAIRS)) for kind in ("ocular", "muscle")}
         self.spectrum = {kind: (np.abs(np.fft.rfft(draw(kind, 4000))) ** 2).mean(axis=0) for kind in data.KINDS}
         self.calibration = draw("clean", 400)
+        blinks = self.epochs["ocular_blinks"]
+        self.epochs |= {"blinks": self.epochs["ocular"][blinks], "blinks_subject": self.epochs["ocular_subject"][blinks]}
+        self.pairs["blinks"] = (draw("clean", FIT_PAIRS), draw("blinks", FIT_PAIRS))
+        self.spectrum["blinks"] = (np.abs(np.fft.rfft(draw("blinks", 4000))) ** 2).mean(axis=0)
+        mixed = [data.mix(draw("clean", 4000), draw(kind, 4000), rng.uniform(*BLIND_SNR_DB, 4000))
+                 for kind in ("ocular", "muscle")]
+        self.all_kinds = [np.fft.rfft(np.concatenate(part)) for part in zip(*mixed)]
 
     def mixtures(self, kind, snr_db):
         return data.mix(*self.pairs[kind], np.full(FIT_PAIRS, snr_db))
@@ -61,6 +70,13 @@ def wiener(training):
         gain = clean / (clean + artefact)
         return lambda x: np.fft.irfft(np.fft.rfft(x) * gain, data.SAMPLES)
     return fit
+
+
+def wiener_blind(training):
+    """One filter for all: least squares over training mixtures of both kinds at every level."""
+    x, y = training.all_kinds
+    gain = (x.conj() * y).real.sum(axis=0) / (np.abs(x) ** 2).sum(axis=0)
+    return lambda kind, snr_db: lambda z: np.fft.irfft(np.fft.rfft(z) * gain, data.SAMPLES)
 
 
 def oracle(clean, artefact, snr_db):

@@ -15,7 +15,7 @@ from pathlib import Path
 import mne
 import numpy as np
 from scipy.linalg import eigh
-from scipy.signal import butter, filtfilt, iirnotch, resample, sosfiltfilt
+from scipy.signal import butter, filtfilt, find_peaks, iirnotch, peak_widths, resample, sosfiltfilt
 
 RATE_HZ = 256
 SAMPLES = 512
@@ -48,6 +48,11 @@ CLEAN_MIN_STD_UV = 1.5
 CLEAN_MAX_HIGH = 0.30      # RMS above 30 Hz, as a share of the RMS
 CLEAN_MAX_BURST = 2.5      # loudest quarter of a second, as a multiple of the median one
 OCULAR_MIN_RATIO = 5.0     # RMS of an ocular epoch over the quiet one of the same eye component
+BLINK_MIN_UV = 60.0        # prominence of a blink's peak, at the forehead
+BLINK_WIDTH_S = (0.05, 0.30)   # at half of it; from there to the peak and from the peak at most:
+BLINK_MAX_RISE_S, BLINK_MAX_FALL_S = 0.15, 0.20
+BLINK_AROUND_S = (0.2, 0.3)    # a blink lasts from so long before its peak to so long after it
+BLINK_MIN_ENERGY = 0.8     # share of a window's energy in its blinks, for an epoch of blinks
 MUSCLE_MIN_RATIO = 4.0     # RMS of a muscle epoch over that between central neighbours
 MAX_KURTOSIS = 8.0         # above it, a muscle epoch is a pop of an electrode
 
@@ -191,19 +196,37 @@ def steady(epochs):
 # ---------------------------------------------------------------- ocular artefacts
 
 def ocular_epochs(record, step):
-    """(start, epoch) of blinks and eye movements, below 10 Hz, with the brain's part suppressed."""
+    """(start, epoch, blinks) of eye movements and blinks, below 10 Hz, with the brain's part suppressed."""
     eyes = eye_channels(record)
     if eyes is not None:
         eyes = eye_components(record, eyes)
     elif record.subject.startswith("muse"):
         # Referenced at Fpz: the eyes are largest between the forehead and the ears.
-        eyes = lowpass(record.signal_uv[rows(record, ["TP9", "TP10"])].mean(axis=0), EYE_HZ)[None]
+        eyes = -lowpass(record.signal_uv[rows(record, ["TP9", "TP10"])].mean(axis=0), EYE_HZ)[None]
     else:
         return []
-    epochs = windows(eyes, step)
+    epochs, near = windows(eyes, step), windows(near_blinks(eyes[0]), step)
     size = rms(epochs)
     strong = size >= OCULAR_MIN_RATIO * np.percentile(size, 10, axis=-1, keepdims=True)
-    return [(at * step, epochs[row, at]) for row, at in np.argwhere(strong)]
+    return [(at * step, epochs[row, at], row == 0 and of_blinks(epochs[row, at], near[at]))
+            for row, at in np.argwhere(strong)]
+
+
+def near_blinks(vertical_uv):
+    """Where a blink is: a short peak of the vertical component, positive at the forehead, [samples] of bool."""
+    peaks, _ = find_peaks(vertical_uv, prominence=BLINK_MIN_UV)
+    width, _, left, right = peak_widths(vertical_uv, peaks, 0.5)
+    good = ((np.abs(width / RATE_HZ - np.mean(BLINK_WIDTH_S)) <= np.ptp(BLINK_WIDTH_S) / 2)
+            & (peaks - left <= BLINK_MAX_RISE_S * RATE_HZ) & (right - peaks <= BLINK_MAX_FALL_S * RATE_HZ))
+    near = np.zeros(len(vertical_uv), bool)
+    for peak in peaks[good]:
+        near[max(0, peak - int(BLINK_AROUND_S[0] * RATE_HZ)):peak + int(BLINK_AROUND_S[1] * RATE_HZ)] = True
+    return near
+
+
+def of_blinks(epoch, near):
+    energy = (epoch - epoch.mean()) ** 2
+    return bool(energy[near].sum() >= BLINK_MIN_ENERGY * energy.sum())
 
 
 def eye_components(record, eyes):
@@ -211,6 +234,7 @@ def eye_components(record, eyes):
 
     Generalised eigenvectors of the covariance (1 to 10 Hz) in the windows with the most eye signal against that
     in the windows with the least: what an electrode at the eye gives, with the EEG it also picks up taken down.
+    Polarity and size are those of the part of the eye channel that it explains.
     """
     signal = lowpass(average_referenced(record), EYE_HZ)
     found = []
@@ -220,7 +244,8 @@ def eye_components(record, eyes):
         moving = covariance(cut[:, size >= np.percentile(size, 70)])
         resting = covariance(cut[:, size <= np.percentile(size, 30)])
         resting += 0.02 * np.trace(resting) / len(resting) * np.eye(len(resting))
-        found.append(eigh(moving, resting)[1][:, -1] @ signal)
+        component = eigh(moving, resting)[1][:, -1] @ signal
+        found.append(component * (component @ eye) / (component @ component))
     return np.array(found)
 
 
@@ -266,14 +291,15 @@ def build(folder):
     for record in recordings(folder):
         split = SPLIT_OF[record.subject]
         for kind in KINDS:
-            for start, epoch in FINDERS[kind](record, STEP[split][kind]):
-                tables[kind].append((standardised(epoch), record.subject, split, record.name, start))
+            for start, epoch, *blinks in FINDERS[kind](record, STEP[split][kind]):
+                tables[kind].append((standardised(epoch), record.subject, split, record.name, start, *blinks))
     out = {}
     for kind, table in tables.items():
-        epochs, subject, split, name, start = zip(*table)
+        epochs, subject, split, name, start, *blinks = zip(*table)
         out[kind] = np.stack(epochs)
         out |= {f"{kind}_subject": np.array(subject), f"{kind}_split": np.array(split),
                 f"{kind}_recording": np.array(name), f"{kind}_start": np.array(start)}
+        out |= {f"{kind}_blinks": np.array(flags) for flags in blinks}
     return out
 
 
@@ -306,6 +332,8 @@ def main():
     for kind in KINDS:
         counts = {s: int((out[f"{kind}_subject"] == s).sum()) for s in SPLIT_OF}
         print(kind, {s: n for s, n in counts.items() if n})
+    blinks = out["ocular_subject"][out["ocular_blinks"]]
+    print("of them blinks", dict(zip(*(part.tolist() for part in np.unique(blinks, return_counts=True)))))
 
 
 if __name__ == "__main__":

@@ -8,15 +8,19 @@ SNR_DB = (-7.0, 3.0)
 UPPER_HALF_DB = -2.0                    # where every second mixture starts: else the worst ones rule the loss
 EASY_SNR_DB = (3.0, 10.0)
 EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
+OCULAR_SHARE = {"both": 0.5, "ocular": 0.92, "muscle": 0.08}   # a specialist sees a little of the other, to do no harm
+BLINK_SHARE = {"both": None, "ocular": 0.75, "muscle": None}   # of the ocular epochs; None: as they come
 
 
 class Mixer:
     """Endless batches of one split. Subjects are drawn by the square root of what they offer."""
 
-    def __init__(self, epochs, seed):
-        self.rng = np.random.default_rng(seed)
-        self.epochs = epochs
+    def __init__(self, epochs, seed, kind="both"):
+        self.rng, self.ocular_share = np.random.default_rng(seed), OCULAR_SHARE[kind]
+        self.epochs, self.blink_share = epochs, BLINK_SHARE[kind]
         self.chance = {kind: chance(epochs[f"{kind}_subject"]) for kind in data.KINDS}
+        if self.blink_share:
+            self.split_blinks()
 
     def batch(self, size):
         """(mixtures, targets), [size, 512] float32 each."""
@@ -24,7 +28,7 @@ class Mixer:
         clean = polarity(rng, equalised(rng, self.draw("clean", size), 3.5))
         ocular = self.oculars(size)
         muscle = self.muscles(size)
-        first = rng.random(size) < 0.5
+        first = rng.random(size) < self.ocular_share
         artefact = np.where(first[:, None], ocular, muscle)
         both = rng.random(size) < BOTH
         share = rng.uniform(0.3, 1.0, (size, 1))
@@ -36,15 +40,33 @@ class Mixer:
         snr_db = np.where(kind > 1 - CLEAN, 100.0, snr_db)
         return data.mix(unit(clean), unit(artefact), snr_db)
 
+    def split_blinks(self):
+        """Blinks as a kind of their own, drawn apart from the other ocular epochs."""
+        for kind, rows in (("blinks", self.epochs["ocular_blinks"]), ("slow", ~self.epochs["ocular_blinks"])):
+            self.epochs[kind] = self.epochs["ocular"][rows]
+            self.chance[kind] = chance(self.epochs["ocular_subject"][rows])
+
     def draw(self, kind, size):
         return self.epochs[kind][self.rng.choice(len(self.chance[kind]), size, p=self.chance[kind])]
 
     def oculars(self, size):
-        """Blinks, quicker or slower, now and then two epochs at once, forwards or backwards."""
+        if not self.blink_share:
+            return self.movements("ocular", size)
+        return np.where(self.rng.random((size, 1)) < self.blink_share, self.blinks(size), self.movements("slow", size))
+
+    def movements(self, kind, size):
+        """Eye movements, quicker or slower, now and then two epochs at once, forwards or backwards."""
         rng = self.rng
         second = np.where(rng.random((size, 1)) < 0.35, rng.uniform(-1, 1, (size, 1)), 0.0)
-        both = stretched(rng, self.draw("ocular", size)) + second * stretched(rng, self.draw("ocular", size))
+        both = stretched(rng, self.draw(kind, size)) + second * stretched(rng, self.draw(kind, size))
         return reversed_now_and_then(rng, polarity(rng, both))
+
+    def blinks(self, size):
+        """Blinks, 0.7 to 1.4 times as quick, now and then of two epochs, moved; seldom upside down."""
+        rng = self.rng
+        second = np.where(rng.random((size, 1)) < 0.3, rng.uniform(0.2, 1, (size, 1)), 0.0)
+        both = stretched(rng, self.draw("blinks", size), 0.7) + second * stretched(rng, self.draw("blinks", size), 0.7)
+        return both * np.where(rng.random((size, 1)) < 0.1, -1.0, 1.0)
 
     def muscles(self, size):
         """Muscle, moved in time, coloured, and now and then as a burst."""
@@ -83,11 +105,11 @@ def equalised(rng, epochs, spread_db):
     return np.fft.irfft(np.fft.rfft(epochs) * 10 ** (gain_db / 20), data.SAMPLES)
 
 
-def stretched(rng, epochs):
-    """Slow signals read at another speed, from 0.5 to 1.4; the ends are mirrored."""
+def stretched(rng, epochs, slowest=0.5):
+    """Slow signals read at another speed, up to 1.4; the ends are mirrored."""
     at = np.arange(data.SAMPLES) - data.SAMPLES / 2
     out = np.empty_like(epochs)
-    for row, (epoch, speed) in enumerate(zip(epochs, rng.uniform(0.5, 1.4, len(epochs)))):
+    for row, (epoch, speed) in enumerate(zip(epochs, rng.uniform(slowest, 1.4, len(epochs)))):
         wide = np.pad(epoch, 128, mode="reflect", reflect_type="odd")
         out[row] = np.interp(at * speed + data.SAMPLES / 2 + 128, np.arange(len(wide)), wide)
     return out

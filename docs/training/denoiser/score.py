@@ -1,15 +1,17 @@
-"""Score the denoiser and its baselines on subjects that training never saw; time it; draw the curve.
+"""Score the denoisers and their baselines on subjects that training never saw; time them; draw the curve.
 
-    python score.py EPOCHS.npz models/denoiser.onnx docs/training/denoiser
+    python score.py EPOCHS.npz models docs/training/denoiser
 
 Writes scores.json and curve.svg into the folder and prints the tables. Every clean test epoch is mixed once with an
-artefact epoch drawn from all test subjects, at each of ten levels. Intervals: 95 %, bootstrap over the 2 s windows
-(the channels of one window are kept together, as they are no independent samples).
+artefact epoch drawn from all test subjects, at each of ten levels. Of the three networks, "general" is told
+nothing, "specialist" is the one for the kind of artefact, "other" the one for the other kind. Intervals: 95 %,
+bootstrap over the 2 s windows (the channels of one window are kept together, as they are no independent samples).
 """
 
 import argparse
 import json
 import os
+import pickle
 import time
 from pathlib import Path
 
@@ -23,6 +25,13 @@ SEED = 7
 LEVELS_DB = range(-7, 3)
 RESAMPLES = 1000
 BATCHES = (1, 8, 64)
+TIMED_RUNS = 5
+SETS = ("ocular", "muscle", "blinks")
+SPECIALIST = {"ocular": "ocular", "blinks": "ocular", "muscle": "muscle"}
+OTHER = {"ocular": "muscle", "blinks": "muscle", "muscle": "ocular"}
+FILES = {"general": "denoiser.onnx", "ocular": "denoiser_ocular.onnx", "muscle": "denoiser_muscle.onnx"}
+BASELINES = {"band-pass": baselines.bandpass, "wiener": baselines.wiener, "wiener blind": baselines.wiener_blind,
+             "asr": baselines.asr}
 METRICS = ("cc", "rrmse_temporal", "rrmse_spectral")
 
 
@@ -55,50 +64,78 @@ class Bootstrap:
         return [float(v) for v in np.percentile(means, [2.5, 97.5])]
 
 
-def score(epochs_path, model, split):
+def mixtures(clean, artefact):
+    """(level, input, target) at every level."""
+    for level in LEVELS_DB:
+        yield (level, *data.mix(clean, artefact, np.full(len(clean), level)))
+
+
+def baseline_values(epochs_path, epochs, artefacts):
+    """{"kind level name": measures}; they do not depend on the networks."""
+    training, out = baselines.Training(epochs_path, SEED), {}
+    fits = {name: baseline(training) for name, baseline in BASELINES.items()}
+    for kind, artefact in artefacts.items():
+        for level, x, y in mixtures(epochs["clean"], artefact):
+            methods = {"input": lambda x: x} | {name: fit(kind, level) for name, fit in fits.items()}
+            methods["oracle"] = baselines.oracle(epochs["clean"], artefact, level)
+            out |= {f"{kind} {level} {name}": measures(clean_up(x), y) for name, clean_up in methods.items()}
+    return out
+
+
+def kept(path, compute):
+    """What `compute` gives, from the file if there is one."""
+    if not path:
+        return compute()
+    if not path.exists():
+        path.write_bytes(pickle.dumps(compute()))
+    return pickle.loads(path.read_bytes())
+
+
+def score(epochs_path, networks, split, keep):
     epochs, rng = data.load(epochs_path, split), np.random.default_rng(SEED)
-    training = baselines.Training(epochs_path, SEED)
-    fits = {"band-pass": baselines.bandpass(training), "wiener": baselines.wiener(training),
-            "asr": baselines.asr(training)}
+    epochs["blinks"] = epochs["ocular"][epochs["ocular_blinks"]]
     clean, subjects = epochs["clean"], epochs["clean_subject"]
     boot = Bootstrap([f"{n}{s}" for n, s in zip(epochs["clean_recording"], epochs["clean_start"])], rng)
+    artefacts = {kind: epochs[kind][rng.integers(0, len(epochs[kind]), len(clean))] for kind in SETS}
+    known = kept(keep, lambda: baseline_values(epochs_path, epochs, artefacts))
     out = {}
-    for kind in ("ocular", "muscle"):
-        artefact = epochs[kind][rng.integers(0, len(epochs[kind]), len(clean))]
-        for level in LEVELS_DB:
-            x, y = data.mix(clean, artefact, np.full(len(clean), level))
-            methods = {"denoiser": model, "input": lambda x: x}
-            methods |= {name: fit(kind, level) for name, fit in fits.items()}
-            methods["oracle"] = baselines.oracle(clean, artefact, level)
-            values = {name: measures(clean_up(x), y) for name, clean_up in methods.items()}
-            out.setdefault(kind, {})[level] = {name: summary(v, values["denoiser"], subjects, boot)
-                                               for name, v in values.items()}
-    unmixed = baselines.correlation(model(clean), clean)
-    return {"levels": out, "unmixed_cc": float(unmixed.mean()), "clean_epochs": len(clean), "windows": int(boot.groups),
-            "artefact_epochs": {kind: len(epochs[kind]) for kind in ("ocular", "muscle")}}
+    for kind, artefact in artefacts.items():
+        told = {"general": networks["general"], "specialist": networks[SPECIALIST[kind]],
+                "other": networks[OTHER[kind]]}
+        for level, x, y in mixtures(epochs["clean"], artefact):
+            values = {name: measures(run(x), y) for name, run in told.items()}
+            values |= {name: known[f"{kind} {level} {name}"] for name in ("input", *BASELINES, "oracle")}
+            out.setdefault(kind, {})[level] = {name: summary(v, values, subjects, boot) for name, v in values.items()}
+    unmixed = {name: float(baselines.correlation(run(clean), clean).mean()) for name, run in networks.items()}
+    return {"levels": out, "unmixed_cc": unmixed, "clean_epochs": len(clean), "windows": int(boot.groups),
+            "artefact_epochs": {kind: len(epochs[kind]) for kind in SETS}}
 
 
-def summary(values, ours, subjects, boot):
-    """Means and intervals; the correlation by subject; how far the denoiser's correlation is above."""
+def summary(values, every, subjects, boot):
+    """Means and intervals; the correlation by subject; how far the networks' correlation is above."""
     out = {metric: {"mean": float(values[metric].mean()), "interval": boot.interval(values[metric])}
            for metric in METRICS}
     out["cc_by_subject"] = {str(s): float(values["cc"][subjects == s].mean()) for s in np.unique(subjects)}
-    out["denoiser_above"] = {"mean": float((ours["cc"] - values["cc"]).mean()),
-                             "interval": boot.interval(ours["cc"] - values["cc"])}
+    for ours in ("general", "specialist"):
+        above = every[ours]["cc"] - values["cc"]
+        out[f"{ours}_above"] = {"mean": float(above.mean()), "interval": boot.interval(above)}
     return out
 
 
 def timing(run):
-    """{batch: [median, 99th percentile] in ms} of one call."""
+    """{batch: [median, 99th percentile] of one call, in ms}, of the quietest of several short runs."""
     out = {}
     for batch in BATCHES:
         x = np.random.default_rng(0).standard_normal((batch, data.SAMPLES)).astype(np.float32)
-        taken = []
-        for call in range(320):
-            started = time.perf_counter()
-            run(x)
-            taken.append((time.perf_counter() - started) * 1e3)
-        out[batch] = [float(v) for v in np.percentile(taken[20:], [50, 99])]
+        runs = []
+        for _ in range(TIMED_RUNS):
+            taken = []
+            for call in range(110):
+                started = time.perf_counter()
+                run(x)
+                taken.append((time.perf_counter() - started) * 1e3)
+            runs.append([float(v) for v in np.percentile(taken[10:], [50, 99])])
+        out[batch] = min(runs)
     return out
 
 
@@ -107,19 +144,22 @@ def draw(levels, path):
     matplotlib.use("svg")
     matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "denoiser", "font.size": 9}
     from matplotlib import pyplot
-    styles = {"denoiser": ("#c03028", "-", 2.2), "wiener": ("#2060a0", "-", 1.2), "asr": ("#208050", "-", 1.2),
-              "band-pass": ("#b08000", "-", 1.2), "input": ("#707070", "-", 1.0), "oracle": ("#000000", ":", 1.0)}
-    figure, axes = pyplot.subplots(1, 2, figsize=(8.4, 3.4), sharey=True)
-    for axis, (kind, rows) in zip(axes, levels.items()):
+    styles = {"specialist": ("#c03028", "-", 2.2), "general": ("#e08878", "-", 1.6), "wiener": ("#2060a0", "-", 1.2),
+              "wiener blind": ("#2060a0", "--", 1.0), "asr": ("#208050", "-", 1.2), "band-pass": ("#b08000", "-", 1.2),
+              "input": ("#707070", "-", 1.0), "oracle": ("#000000", ":", 1.0)}
+    figure, axes = pyplot.subplots(1, 3, figsize=(10.8, 3.6), sharey=True)
+    for axis, kind in zip(axes, ("blinks", "ocular", "muscle")):
+        rows = levels[kind]
         for name, (colour, dashes, width) in styles.items():
             values = [rows[level][name]["cc"] for level in LEVELS_DB]
             axis.plot(LEVELS_DB, [v["mean"] for v in values], dashes, color=colour, lw=width, label=name)
-        ours = [rows[level]["denoiser"]["cc"]["interval"] for level in LEVELS_DB]
+        ours = [rows[level]["specialist"]["cc"]["interval"] for level in LEVELS_DB]
         axis.fill_between(LEVELS_DB, *zip(*ours), color="#c03028", alpha=0.2, lw=0)
-        axis.set(title=kind, xlabel="SNR, dB (10 log10 of the RMS ratio)", ylim=(0.1, 1.0), xticks=list(LEVELS_DB))
+        axis.set(title={"ocular": "all ocular"}.get(kind, kind), xlabel="SNR, dB (10 log10 of the RMS ratio)",
+                 ylim=(0.1, 1.0), xticks=list(LEVELS_DB))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("correlation with the clean signal")
-    axes[1].legend(loc="lower right", frameon=False)
+    axes[2].legend(loc="lower right", frameon=False)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 
@@ -131,7 +171,7 @@ def table(kind, rows, metric):
         cells = []
         for name in names:
             low, high = rows[level][name][metric]["interval"]
-            spread = f" ({low:.3f}–{high:.3f})" if name == "denoiser" else ""
+            spread = f" ({low:.3f}–{high:.3f})" if name == "specialist" else ""
             cells.append(f"{rows[level][name][metric]['mean']:.3f}{spread}")
         print(f"| {level} | " + " | ".join(cells) + " |")
 
@@ -139,27 +179,32 @@ def table(kind, rows, metric):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("epochs")
-    parser.add_argument("model")
+    parser.add_argument("models", type=Path, help="folder of denoiser.onnx, denoiser_ocular.onnx, denoiser_muscle.onnx")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--split", default="test", choices=data.SPLITS)
+    parser.add_argument("--keep", type=Path, help="file for the baselines' results, to score other networks sooner")
     args = parser.parse_args()
-    network = session(args.model)
-    run = lambda x: network.run(None, {"x": x})[0]
-    standardised = lambda x: run(np.ascontiguousarray((x - x.mean(axis=-1, keepdims=True))
-                                                      / x.std(axis=-1, keepdims=True), np.float32))
-    out = score(args.epochs, standardised, args.split) | {"split": args.split, "timing_ms": timing(run)}
+    networks = {name: runner(session(args.models / file)) for name, file in FILES.items()}
+    out = score(args.epochs, networks, args.split, args.keep)
+    out |= {"split": args.split, "timing_ms": timing(networks["general"])}
     out["machine"] = {"cpus": os.cpu_count(), "onnxruntime": onnxruntime.__version__}
     args.folder.mkdir(parents=True, exist_ok=True)
     (args.folder / "scores.json").write_text(json.dumps(rounded(out), indent=1) + "\n")
     draw(out["levels"], args.folder / "curve.svg")
     for kind, rows in out["levels"].items():
-        for metric in METRICS:
-            table(kind, rows, metric)
-        print(f"at 2 dB by subject: {rounded(rows[2]['denoiser']['cc_by_subject'])}")
-        worst = min((rows[level][name]["denoiser_above"]["interval"][0], name, level) for level in LEVELS_DB
-                    for name in ("input", "band-pass", "wiener", "asr"))
-        print(f"nearest baseline: {worst[1]} at {worst[2]} dB, the denoiser is above by {worst[0]:.4f} or more")
+        table(kind, rows, "cc")
+        for ours in ("general", "specialist"):
+            print(f"{ours} at 2 dB by subject: {rounded(rows[2][ours]['cc_by_subject'])}")
+            worst = min((rows[level][name][f"{ours}_above"]["mean"], name, level) for level in LEVELS_DB
+                        for name in ("input", *BASELINES))
+            print(f"nearest baseline to {ours}: {worst[1]} at {worst[2]} dB, above it by {worst[0]:.4f}")
     print({key: rounded(value) for key, value in out.items() if key != "levels"})
+
+
+def runner(network):
+    """From rows of any size to standardised estimates."""
+    return lambda x: network.run(None, {"x": np.ascontiguousarray(
+        (x - x.mean(axis=-1, keepdims=True)) / x.std(axis=-1, keepdims=True), np.float32)})[0]
 
 
 def rounded(value):
