@@ -109,7 +109,7 @@ fn what_does_not_fit_is_told_before_anything_runs() {
     assert!(error.to_string().contains("manifest"), "{error}");
 }
 
-/// As many products of large matrices as take a second or more, over so many channels and samples.
+/// So many products with a matrix of so many rows and columns: some 40 ms on one core, of a budget of 0.5.
 const SIDE: usize = 512;
 const PRODUCTS: usize = 600;
 
@@ -128,15 +128,15 @@ fn slow() -> Vec<u8> {
 }
 
 #[test]
-fn a_network_that_is_late_is_not_waited_for_and_comes_back() {
+fn a_network_that_is_late_is_not_waited_for() {
     let Some(folder) = folder() else { return };
     let manifest = "[input]\naxes = [\"channels\", \"samples\"]\n[output]\nkind = \"embedding\"\n";
     write(folder.path(), &slow(), manifest);
-    let spec = windows(SIDE, SIDE);
-    let mut stage = stage(folder.path(), "budget_ms = 1.0\nfallback = \"none\"");
+    let spec = windows(SIDE, 1);
+    let mut stage = stage(folder.path(), "budget_ms = 0.5\nfallback = \"none\"");
     stage.prepare(std::slice::from_ref(&spec)).unwrap();
     let mut seen = Seen::default();
-    // The first is late, the second finds it busy; both are counted, and nobody answers.
+    // The first is late, the second finds it busy or is late as well; both are counted, and nobody answers.
     stage.process(&mut window(&spec, 1, 0.0), &mut seen).unwrap();
     stage.process(&mut window(&spec, 2, 0.0), &mut seen).unwrap();
     assert_eq!((seen.frames.len(), seen.over_budget), (0, 2));
@@ -162,14 +162,13 @@ fn another_decoder_answers_for_a_window_it_has_seen() {
     let Some(folder) = folder() else { return };
     let manifest = format!(
         "[input]\naxes = [\"channels\", \"samples\"]\n[output]\nkind = \"scores\"\nclasses = [{}]\n",
-        (0..SIDE * SIDE).map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(", ")
+        (0..SIDE).map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(", ")
     );
     write(folder.path(), &slow(), &manifest);
-    let spec = windows(SIDE, SIDE);
-    let mut stage = stage(folder.path(), "budget_ms = 1.0\nfallback = \"other\"");
-    let classes = (0..SIDE * SIDE).map(|i| i.to_string()).collect();
-    let scores =
-        Spec { payload: Payload::Scores, rows: 1, cols: SIDE * SIDE, classes, ..Spec::markers() };
+    let spec = windows(SIDE, 1);
+    let mut stage = stage(folder.path(), "budget_ms = 0.5\nfallback = \"other\"");
+    let classes = (0..SIDE).map(|i| i.to_string()).collect();
+    let scores = Spec { payload: Payload::Scores, rows: 1, cols: SIDE, classes, ..Spec::markers() };
     stage.prepare(&[spec.clone(), scores.clone()]).unwrap();
     let mut seen = Seen::default();
     let mut other = window(&scores, 5, 0.0);
