@@ -1,8 +1,8 @@
 //! ONNX Runtime: networks that were trained elsewhere.
 //!
-//! The library is found and loaded when the first network is opened ([`library`]); nothing is linked. A
+//! The library is found and loaded when the first network is opened (`library.rs`); nothing is linked. A
 //! model file is untrusted: it is bounded in size, walked through before the library sees it, and may
-//! refer neither to other files nor to operators that ONNX does not define ([`scan`]). A [`Network`] holds
+//! refer neither to other files nor to operators that ONNX does not define ([`scan()`]). A [`Network`] holds
 //! its inputs and outputs ready, so that a run copies and allocates nothing of ours; [`Timed`] runs it on a thread of
 //! its own, for those who cannot wait. What a network expects and gives is in its [`Manifest`], and a [`Feed`] makes
 //! that of frames.
