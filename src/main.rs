@@ -200,7 +200,7 @@ enum Command {
     },
     /// Show what is in a recording or a model, or what a config would make of recordings
     Inspect {
-        /// A recording, a model (.safetensors), a config (.toml), or synthetic:SEED
+        /// A recording, a model (.safetensors), a network (.onnx), a config (.toml), or synthetic:SEED
         file: String,
         /// For a config: a recording that a model of it would learn from; may be given again
         #[arg(long = "recording", value_name = "RECORDING")]
@@ -208,6 +208,9 @@ enum Command {
         /// For a config: override a setting: key=value or id.key=value
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
+        /// For a network: inputs, and the outputs that they had where it was trained (.npz, arrays by name)
+        #[arg(long, value_name = "SAMPLES")]
+        parity: Option<PathBuf>,
         #[arg(long)]
         json: bool,
     },
@@ -391,8 +394,8 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Streams { wait, json } => control::streams::streams(wait, json),
         Command::List { toml: true, .. } => control::print(&control::reference::text()),
         Command::List { family, json, .. } => control::list::list(family, json),
-        Command::Inspect { file, recordings, sets, json } => {
-            control::inspect::inspect(&file, &recordings, &sets, json)
+        Command::Inspect { file, recordings, sets, parity, json } => {
+            control::inspect::inspect(&file, &recordings, &sets, parity.as_deref(), json)
         }
         Command::Export { model, out } => control::export::export(&model, &out),
         Command::Bench { peer: Some(seconds), .. } => control::bench::peer(seconds),

@@ -117,3 +117,37 @@ fn models_of_others_run() {
         assert!(network.output(0).iter().all(|v| v.is_finite()), "{name}");
     }
 }
+
+/// Every model in `models/` answers as it did in PyTorch, where it was trained: 1e-5, as 32 bits and other orders of
+/// sums allow; and samples that do not belong to it are refused.
+#[test]
+fn models_that_come_along_answer_as_where_they_were_trained() {
+    if !ready() {
+        return;
+    }
+    let models = support::root().join("models");
+    let inspect = |model: &Path, samples: &Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_saltatory"));
+        command.arg("inspect").arg(model).arg("--parity").arg(samples).arg("--json");
+        command.current_dir(support::root()).output().unwrap()
+    };
+    let mut seen = 0;
+    for file in std::fs::read_dir(&models).unwrap() {
+        let model = file.unwrap().path();
+        if model.extension().is_none_or(|e| e != "onnx") {
+            continue;
+        }
+        let output = inspect(&model, &model.with_extension("npz"));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}: {said}", model.display());
+        let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let largest = report["max_abs_difference"].as_f64().unwrap();
+        println!("{}: {largest:.1e}", model.display());
+        assert!(largest < 1e-5, "{}: {largest}", model.display());
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen}");
+    let output = inspect(&models.join("eegnet.onnx"), &models.join("denoiser.npz"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("denoiser.npz"));
+}

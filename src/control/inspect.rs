@@ -10,10 +10,22 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Prints what `file` holds. Of a config, with `sets`, it is what a model that learns from `recordings`
-/// would say of itself.
-pub fn inspect(file: &str, recordings: &[String], sets: &[String], json: bool) -> Result<()> {
+/// would say of itself. Of a network, with `parity`, it is also how far its answers are from those in there.
+pub fn inspect(
+    file: &str,
+    recordings: &[String],
+    sets: &[String],
+    parity: Option<&Path>,
+    json: bool,
+) -> Result<()> {
     let path = Path::new(file);
     let ends_in = |end: &str| path.extension().is_some_and(|e| e == end);
+    if ends_in("onnx") {
+        return super::parity::inspect(path, parity, json);
+    }
+    if parity.is_some() {
+        return Err(Error::config(format!("{file}: only a network (.onnx) takes --parity")));
+    }
     if ends_in("toml") {
         return config(path, recordings, sets, json);
     }

@@ -10,6 +10,7 @@ pub mod list;
 pub mod live;
 pub mod loopback;
 pub mod machine;
+mod parity;
 pub mod play;
 pub mod reference;
 pub mod run;

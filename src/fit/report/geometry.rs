@@ -51,14 +51,14 @@ pub fn geometry(geometry: &Geometry) -> String {
     let note = format!(
         "Ollivier-Ricci curvature of the edges of all trials before{flow}; the mean graph on the head, its edges \
          coloured by curvature (blue: bridges, red: within groups) and its channels marked by community \
-         ({count} found){}.",
+         ({count} found; marks come again after {SERIES}){}.",
         if geometry.places.is_empty() {
             ""
         } else {
             "; and its channels where the eigenmap puts them"
         }
     );
-    let largest = geometry.edges.iter().fold(0.0_f64, |m, e| m.max(e.2.abs()));
+    let largest = largest_of(geometry);
     let end = format!("{largest:.2}");
     let bar = colour_bar(|share| both_ways(2.0 * share - 1.0), &format!("-{end}"), "0", &end);
     let content = format!(
@@ -74,9 +74,7 @@ fn histogram(geometry: &Geometry) -> String {
     let finite =
         |values: &[f64]| values.iter().copied().filter(|v| v.is_finite()).collect::<Vec<_>>();
     let series = [("before", finite(&geometry.before)), ("after", finite(&geometry.after))];
-    let all = || series.iter().flat_map(|(_, values)| values.iter().copied());
-    let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
-    let high = if high > low { high } else { low + 1.0 };
+    let [low, high] = ends(series.iter().flat_map(|(_, values)| values.iter().copied()).collect());
     let shares: Vec<(&str, Vec<f64>)> = series
         .iter()
         .filter(|(_, values)| !values.is_empty())
@@ -94,12 +92,9 @@ fn histogram(geometry: &Geometry) -> String {
             .flat_map(|(bar, share)| [[edge(bar), y.at(*share)], [edge(bar + 1), y.at(*share)]])
             .collect();
         svg.path(&format!("series s{i}"), &[steps], false, "");
-        svg.line(
-            &format!("series s{i}"),
-            [RIGHT - 120.0, TOP + 14.0 + 18.0 * i as f64],
-            [RIGHT - 96.0, TOP + 14.0 + 18.0 * i as f64],
-        );
-        svg.text("soft", [RIGHT - 90.0, TOP + 18.0 + 18.0 * i as f64], Anchor::Start, name);
+        let below = TOP + 14.0 + 18.0 * i as f64;
+        svg.line(&format!("series s{i}"), [LEFT + 12.0, below], [LEFT + 36.0, below]);
+        svg.text("soft", [LEFT + 42.0, below + 4.0], Anchor::Start, name);
     }
     svg.finish()
 }
@@ -121,10 +116,19 @@ fn axes(svg: &mut Svg, x: &Scale, y: &Scale) {
     svg.upwards("soft", [14.0, (TOP + BOTTOM) / 2.0], "share of edges");
 }
 
+/// The range that is shown: all but the outermost half of a per cent on either side, which the last bars take.
+fn ends(mut values: Vec<f64>) -> [f64; 2] {
+    values.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
+    let (low, high) = (at(0.005), at(0.995));
+    [low, if high > low { high } else { low + 1.0 }]
+}
+
 /// Which share of the values lies in each bar.
 fn shares(values: &[f64], low: f64, high: f64) -> Vec<f64> {
     let mut shares = vec![0.0; BARS];
     for v in values {
+        // Below the range it is the first one: a negative number becomes 0.
         let bar = ((v - low) / (high - low) * BARS as f64) as usize;
         shares[bar.min(BARS - 1)] += 1.0 / values.len() as f64;
     }
@@ -207,7 +211,7 @@ mod tests {
     #[test]
     fn all_that_is_known_is_drawn() {
         let text = geometry(&example());
-        assert!(text.contains("after 5 steps of Ricci flow") && text.contains("2 found"));
+        assert!(text.contains("after 5 steps of Ricci flow") && text.contains("2 found;"));
         assert!(text.contains("C3: community 1"));
         // On the head two of three channels are known, and with them one edge; in the plane all are.
         assert_eq!(text.matches("nowhere: community 2").count(), 1);
