@@ -31,12 +31,7 @@ impl Emit for Kept {
 
 /// A denoiser whose network multiplies by `gain`, for the feed of samples; windows of 2 s.
 fn denoiser(gain: f32, rate_hz: f64) -> Option<(Box<dyn Stage>, Feed, Spec, tempfile::TempDir)> {
-    let there = saltatory::runtime::found().is_some();
-    assert!(
-        there || std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_none(),
-        "run scripts/setup onnx"
-    );
-    if !there {
+    if !support::has_onnx_runtime() {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -5,36 +5,27 @@
 
 mod support;
 
-use saltatory::runtime::{Axis, Network, Options, found};
-use std::path::Path;
-
-/// Whether the library is there.
-fn ready() -> bool {
-    let there = found().is_some();
-    assert!(
-        there || std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_none(),
-        "run scripts/setup onnx"
-    );
-    there
-}
+use saltatory::runtime::{Axis, Network, Options};
+use std::path::{Path, PathBuf};
 
 fn open(path: &Path) -> saltatory::error::Result<Network> {
     Network::open(path, &Options::default())
 }
 
-/// `y = a x + b` for each of two numbers.
-fn line() -> Vec<u8> {
-    support::onnx::line(&[2.0, 3.0], &[0.5, -1.0])
+/// `y = a x + b` for each of two numbers, in a file.
+fn line() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line.onnx");
+    std::fs::write(&path, support::onnx::line(&[2.0, 3.0], &[0.5, -1.0])).unwrap();
+    (folder, path)
 }
 
 #[test]
 fn numbers_go_through_and_the_shape_is_checked() {
-    if !ready() {
+    if !support::has_onnx_runtime() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("line.onnx");
-    std::fs::write(&path, line()).unwrap();
+    let (_folder, path) = line();
     let mut network = open(&path).unwrap();
     assert_eq!(network.facts().nodes, 2);
     assert_eq!(network.inputs()[0].axes, [Axis::Free("rows".into()), Axis::Fixed(2)]);
@@ -60,12 +51,10 @@ fn numbers_go_through_and_the_shape_is_checked() {
 
 #[test]
 fn a_run_can_be_ended_from_elsewhere() {
-    if !ready() {
+    if !support::has_onnx_runtime() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("line.onnx");
-    std::fs::write(&path, line()).unwrap();
+    let (_folder, path) = line();
     let mut network = open(&path).unwrap();
     network.bind(&[vec![1, 2]]).unwrap();
     network.options().unwrap().terminate().unwrap();
@@ -76,12 +65,12 @@ fn a_run_can_be_ended_from_elsewhere() {
 
 #[test]
 fn files_that_are_no_models_are_refused() {
-    if !ready() {
+    if !support::has_onnx_runtime() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, path) = line();
+    let whole = std::fs::read(path).unwrap();
     let path = folder.path().join("bad.onnx");
-    let whole = line();
     for bytes in [&whole[..whole.len() / 2], b"", b"not a model"] {
         std::fs::write(&path, bytes).unwrap();
         let error = open(&path).err().expect("it is no model").to_string();
@@ -98,7 +87,7 @@ fn files_that_are_no_models_are_refused() {
 #[test]
 fn models_of_others_run() {
     let shared = support::root().join("../shared/data/onnx");
-    if !ready() || !shared.is_dir() {
+    if !support::has_onnx_runtime() || !shared.is_dir() {
         return;
     }
     for (name, input, output) in [
@@ -122,7 +111,7 @@ fn models_of_others_run() {
 /// sums allow; and samples that do not belong to it are refused.
 #[test]
 fn models_that_come_along_answer_as_where_they_were_trained() {
-    if !ready() {
+    if !support::has_onnx_runtime() {
         return;
     }
     let models = support::root().join("models");

@@ -4,7 +4,7 @@ Usage: geometry.py FOLDER DOCUMENT
 """
 import sys
 
-from results import accuracy, results
+from results import accuracy, results, write
 
 CHAIN = "spectrum+graph+eigenmap+curvature+gcn"
 ACM = "augmented+covariance+tangent+svm"
@@ -35,13 +35,7 @@ def main():
     folder, document = sys.argv[1:]
     subjects = ["S001", "S002", "S003", "S007", "S012"]
     parts = {"hands": table(folder, "hands", subjects + ["eeg1"]), "rest": table(folder, "rest", subjects)}
-    text = open(document).read()
-    for name, lines in parts.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        if text.count(begin) != 1 or text.count(end) != 1:
-            sys.exit(f"{document} must hold {begin} and {end} once each")
-        text = text.split(begin)[0] + "\n".join([begin, *lines, end]) + text.split(end)[1]
-    open(document, "w").write(text)
+    write(document, parts)
 
 
 if __name__ == "__main__":

@@ -75,10 +75,8 @@ def online(folder):
     return lines
 
 
-def main():
-    folder, document = sys.argv[1:]
-    parts = {"within": table(folder, "within", SETS), "cross": table(folder, "cross", SETS),
-             "sessions": table(folder, "within", SESSIONS), "picks": picks(folder), "online": online(folder)}
+def write(document, parts):
+    """Puts the lines of each part between its markers."""
     text = open(document).read()
     for name, lines in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
@@ -86,6 +84,13 @@ def main():
             sys.exit(f"{document} must hold {begin} and {end} once each")
         text = text.split(begin)[0] + "\n".join([begin, *lines, end]) + text.split(end)[1]
     open(document, "w").write(text)
+
+
+def main():
+    folder, document = sys.argv[1:]
+    parts = {"within": table(folder, "within", SETS), "cross": table(folder, "cross", SETS),
+             "sessions": table(folder, "within", SESSIONS), "picks": picks(folder), "online": online(folder)}
+    write(document, parts)
 
 
 if __name__ == "__main__":

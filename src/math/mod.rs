@@ -22,6 +22,7 @@ pub mod manifold;
 pub mod montage;
 pub mod padded;
 pub mod platt;
+pub mod quantile;
 pub mod rdm;
 pub mod resample;
 pub mod robust;

@@ -8,6 +8,7 @@
 //! geo-topological transform, in the form that clips the original values: the one in rsatoolbox rescales in
 //! place first.
 
+use super::quantile::quantile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,14 +54,6 @@ pub fn geo_topological(rdm: &mut [f64], lower: f64, upper: f64, sorted: &mut [f6
             false => f64::from(u8::from(*d > high)),
         };
     }
-}
-
-/// The quantile `q` of numbers in order, between two of them in proportion.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let place = q * sorted.len().saturating_sub(1) as f64;
-    let (low, high) = (place.floor() as usize, place.ceil() as usize);
-    let at = |i: usize| sorted.get(i).copied().unwrap_or_default();
-    at(low) + (at(high) - at(low)) * (place - low as f64)
 }
 
 /// The geodesic transform: between its extremes, then the longest distance is cut and every distance becomes

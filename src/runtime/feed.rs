@@ -3,6 +3,7 @@
 use super::manifest::{Input, Meaning, Scaling};
 use crate::error::{Error, Result, nearest};
 use crate::frame::{Frame, Payload, Spec};
+use crate::math::quantile::quantile;
 
 /// Less than this is no scale to divide by.
 const LEAST_SCALE: f64 = 1e-30;
@@ -135,18 +136,6 @@ fn standardise(values: &mut [f64]) {
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
     let scale = variance.sqrt().max(LEAST_SCALE);
     values.iter_mut().for_each(|v| *v = (*v - mean) / scale);
-}
-
-/// The quantile `q` of numbers in order, between two of them in proportion.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let place = q * sorted.len().saturating_sub(1) as f64;
-    let (low, high) = (place.floor() as usize, place.ceil() as usize);
-    match (sorted.get(low), sorted.get(high)) {
-        (Some(low_value), Some(high_value)) => {
-            low_value + (high_value - low_value) * (place - low as f64)
-        }
-        _ => 0.0,
-    }
 }
 
 fn check_rate(input: &Input, spec: &Spec) -> Result<()> {

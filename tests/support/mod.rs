@@ -63,3 +63,12 @@ pub fn recordings() -> Option<PathBuf> {
     let path = root().join("../shared/data");
     path.is_dir().then_some(path)
 }
+
+/// Whether ONNX Runtime is there. It is fetched by `scripts/setup onnx`; it must be there where
+/// SALTATORY_REQUIRE_PYTHON is set.
+pub fn has_onnx_runtime() -> bool {
+    let there = saltatory::runtime::found().is_some();
+    let required = std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_some();
+    assert!(there || !required, "run scripts/setup onnx");
+    there
+}

@@ -22,6 +22,7 @@ use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::kind;
 use crate::math::graph::Graph;
 use crate::math::graph::motifs::Motifs;
+use crate::math::quantile::quantile;
 use crate::stages::{Emit, Fault, Stage, single};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -172,7 +173,7 @@ impl Ready {
         curvatures.clear();
         curvatures.extend(graph.edges().iter().map(|edge| of(edge.u, edge.v)));
         curvatures.sort_unstable_by(f64::total_cmp);
-        out.data.extend(quantiles.iter().map(|q| quantile(curvatures, *q)));
+        out.data.extend(quantiles.iter().map(|q| finite_or_zero(quantile(curvatures, *q))));
     }
 }
 
@@ -196,14 +197,6 @@ fn mean_curvature(layout: Layout, graph: &Graph, data: &[f64], i: usize) -> f64 
     let of = |j| finite_or_zero(data[layout.curvature(i, j)]);
     let sum: f64 = arcs.iter().map(|arc| of(arc.to)).sum();
     finite_or_zero(sum / arcs.len().max(1) as f64)
-}
-
-/// The quantile `q` of numbers that rise; 0 of none.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
-    let place = q * last as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    finite_or_zero(low + (high - low) * place.fract())
 }
 
 #[cfg(test)]
