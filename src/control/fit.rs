@@ -36,12 +36,16 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
     let plan = Plan::new(asked.config, asked.sets)?;
     let epochs = weighted(cut(&plan, asked.recordings)?, asked.weights)?;
     let tested = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
-    let results = cross_validated(std::slice::from_ref(&tested), epochs.clone(), Protocol::Within)?;
+    let results = match plan.scores()? {
+        true => cross_validated(std::slice::from_ref(&tested), epochs.clone(), Protocol::Within)?,
+        false => Vec::new(),
+    };
     let epochs = Epochs::pool(epochs)?;
     let choice = search(&tested, &epochs, asked.out)?;
     let tuned = choice.as_ref().map(|c| c.sets.clone()).unwrap_or_default();
     let plan = plan.with(&tuned);
     let mut tail = plan.tail()?;
+    let epochs_learned = epochs.frames.len();
     tail.fit(&epochs.spec, &epochs.examples())?;
     let mut facts = Facts::new(epochs.input, plan.links()?, epochs.classes);
     facts.data = epochs.provenance;
@@ -59,6 +63,13 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
     if asked.json {
         let text = serde_json::json!({ "model": asked.out, "results": results, "tuned": choice });
         return print_json(&text);
+    }
+    if results.is_empty() {
+        return print(&format!(
+            "learned from {} epochs; how well it does on others, `saltatory evaluate --protocol held-out` tells\nmodel written to {}",
+            epochs_learned,
+            asked.out.display()
+        ));
     }
     let tuned = choice.map(|choice| report::tuned(&choice, &results)).unwrap_or_default();
     print(&format!("{}{tuned}model written to {}", report::table(&results), asked.out.display()))
@@ -213,7 +224,7 @@ fn cross_validated(
 ) -> Result<Vec<Evaluation>> {
     let folds = match protocol {
         Protocol::Within => crate::fit::FOLDS,
-        Protocol::Cross | Protocol::PseudoOnline => epochs.len(),
+        _ => epochs.len(),
     };
     let bar = progress(folds * plans.len(), "validating");
     let results = cross_validate(plans, epochs, protocol, &|| bar.inc(1));
@@ -263,6 +274,7 @@ pub(super) fn what_was_done(
         Protocol::Within => "all recordings as one session, 5 stratified folds",
         Protocol::Cross => "each recording by a model of the others",
         Protocol::PseudoOnline => "whole recordings, window by window, by a model of the others",
+        Protocol::HeldOut => "each recording by what was learned before, on others",
     };
     let mut facts = vec![
         Fact::new("protocol", how),
