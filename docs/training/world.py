@@ -82,13 +82,15 @@ def read(path):
 def session(world, items, seed):
     """Yields (index of the first sample, samples x channels as float32) for a session in which `items` (indices) come one after the
     other, chunk by chunk. The session ends one `item_s` behind the onset of its last item."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 0])
     items = np.asarray(items)
     sources = world.mixing.shape[1]
     onsets = world.item_s * (1 + np.arange(len(items))) + rng.uniform(-world.jitter_s, world.jitter_s, len(items))
     phases = np.where(world.locked > 0.5, 0.0, rng.uniform(0, 2 * np.pi, (len(items), sources)))
     end = round((len(items) + 1) * world.item_s * world.rate_hz)
     step = max(1, round(CHUNK * world.item_s * world.rate_hz))
+    # Worlds of two kinds with one seed are one brain (delays, phases) with two sorts of noise.
+    rng = np.random.default_rng([seed, 1, *world.kind.encode()])
     state = rng.standard_normal(world.noise.shape[1])
     fresh = np.sqrt(1 - world.ar**2)
     for first in range(0, end, step):

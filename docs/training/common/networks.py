@@ -97,7 +97,8 @@ class Attention(nn.Module):
 
     def forward(self, x):
         batch, tokens, _ = x.shape
-        q, k, v = self.into(x).view(batch, tokens, 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
+        parts = self.into(x).view(batch, tokens, 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
+        q, k, v = parts[0], parts[1], parts[2]
         weights = self.dropout(torch.softmax(q @ k.transpose(2, 3) / math.sqrt(self.size), 3))
         return self.out((weights @ v).transpose(1, 2).reshape(batch, tokens, self.heads * self.size))
 

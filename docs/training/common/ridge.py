@@ -26,6 +26,8 @@ class Ridge:
                 errors[p] += ((guess - y[outside]) ** 2).sum(0)
         best = errors.argmin(0)
         self.penalties = PENALTIES[best]
+        # Cross-validated, all targets together, as a share of their variance.
+        self.error = float(errors.min(0).sum() / ((y - self.offset) ** 2).sum())
         values, vectors = np.linalg.eigh(_centred(kernel))
         turned = vectors.T @ (y - self.offset)
         self.dual = vectors @ (turned / (np.maximum(values, 0)[:, None] + self.penalties * self.scale))
