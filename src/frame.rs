@@ -8,6 +8,10 @@ pub mod graph;
 
 /// The longest marker text, in bytes, that a frame carries; longer ones are cut and counted.
 pub const MAX_MARKER_BYTES: usize = 256;
+/// The longest label of an item of a gallery, in bytes.
+pub const MAX_LABEL_BYTES: usize = 255;
+/// The longest word that a code stands for, in bytes.
+pub const MAX_WORD_BYTES: usize = 63;
 
 /// What the numbers in a frame are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -32,6 +36,15 @@ pub enum Payload {
     Embedding,
     /// A graph: rows are nodes, columns are edges and features, see [`graph::Layout`].
     Graph,
+    /// The items of a gallery that are nearest: one row for each, the best first, with the number of the
+    /// item and how alike it is; `text` holds their labels, one a line.
+    Ranking,
+    /// A picture: rows are lines from the top, columns the pixels of a line from the left, each one number
+    /// (grey) or three side by side (red, green, blue), as many as there are channels; 0 is dark, 1 bright.
+    Image,
+    /// Words or other units that were read out: `text` holds them, separated by spaces; the numbers are
+    /// their codes, one row of as many as `cols` says, -1 where there are fewer.
+    Text,
 }
 
 impl Payload {
@@ -46,7 +59,7 @@ impl Payload {
 }
 
 /// One channel of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Channel {
     /// Its label, such as `C3`.
     pub label: String,
@@ -55,12 +68,36 @@ pub struct Channel {
     pub kind: String,
     /// The unit of its numbers, such as `microvolts`; empty when unknown.
     pub unit: String,
+    /// Where its sensor sits, where the stream says so. (Electrodes of the 10-20 system are known by their labels.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
 }
 
 impl Channel {
     /// A channel of which only the label is known.
     pub fn named(label: impl Into<String>) -> Self {
-        Self { label: label.into(), kind: String::new(), unit: String::new() }
+        Self { label: label.into(), ..Self::default() }
+    }
+}
+
+/// The direction from the middle of the head to a sensor: x to the right, y to the front, z up; a unit vector in
+/// millionths, so that equal ones are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Direction([i32; 3]);
+
+impl Direction {
+    /// The direction to a place in any unit; `None` for one that has none.
+    pub fn to(place: [f64; 3]) -> Option<Self> {
+        let length = place.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let has_one = length.is_finite() && length > 0.0;
+        has_one.then(|| Self(place.map(|v| (v / length * 1e6).round() as i32)))
+    }
+
+    /// As a unit vector.
+    pub fn unit(self) -> [f64; 3] {
+        let vector = self.0.map(f64::from);
+        let length = vector.iter().map(|v| v * v).sum::<f64>().sqrt().max(1.0);
+        vector.map(|v| v / length)
     }
 }
 
@@ -163,7 +200,18 @@ impl Spec {
             rows: 0,
             cols,
             data: Vec::with_capacity(rows * cols),
-            text: String::with_capacity(MAX_MARKER_BYTES),
+            text: String::with_capacity(self.text_bytes()),
+        }
+    }
+
+    /// The longest text of a frame.
+    pub fn text_bytes(&self) -> usize {
+        match self.payload {
+            // A label for each row.
+            Payload::Ranking => self.rows.max(1) * (MAX_LABEL_BYTES + 1),
+            // A word for each code.
+            Payload::Text => MAX_MARKER_BYTES.max(self.cols * (MAX_WORD_BYTES + 1)),
+            _ => MAX_MARKER_BYTES,
         }
     }
 }

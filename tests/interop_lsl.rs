@@ -135,6 +135,7 @@ fn channels() -> Vec<Channel> {
         label: label.into(),
         kind: "EEG".into(),
         unit: "microvolts".into(),
+        direction: None,
     };
     CHANNELS.iter().map(|label| channel(label)).collect()
 }

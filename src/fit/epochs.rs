@@ -54,7 +54,7 @@ impl Plan {
     pub fn epochs(&self, name: &str) -> Result<Epochs> {
         let recording = recording::load(name)?;
         let sha256 = match std::fs::read(name) {
-            Ok(bytes) if !name.starts_with("synthetic:") => model::sha256(&bytes),
+            Ok(bytes) if !recording::is_simulated(name) => model::sha256(&bytes),
             _ => String::new(),
         };
         let mut warnings = recording.warnings.clone();
@@ -241,7 +241,7 @@ impl Stage for Collector {
 /// The file name without folder and extension.
 fn short_name(name: &str) -> String {
     match Path::new(name).file_stem() {
-        Some(stem) if !name.starts_with("synthetic:") => stem.to_string_lossy().into_owned(),
+        Some(stem) if !recording::is_simulated(name) => stem.to_string_lossy().into_owned(),
         _ => name.to_owned(),
     }
 }

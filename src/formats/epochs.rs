@@ -98,8 +98,11 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Recording> {
         stamps: None,
     };
     let unit = if about.unit == "unknown" { "" } else { about.unit.as_str() };
-    let channel =
-        |label: String| Channel { label, kind: kind_by_unit(unit).into(), unit: unit.to_string() };
+    let channel = |label: String| Channel {
+        kind: kind_by_unit(unit).into(),
+        unit: unit.to_string(),
+        ..Channel::named(label)
+    };
     let streams = vec![
         Stream {
             name: name.to_string(),

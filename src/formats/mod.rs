@@ -18,6 +18,7 @@ pub mod brainvision;
 pub mod edf;
 pub mod epochs;
 pub mod summary;
+pub mod world;
 pub mod xdf;
 
 use crate::error::{Error, Result};

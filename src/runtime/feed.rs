@@ -2,7 +2,7 @@
 
 use super::manifest::{Input, Meaning, Scaling};
 use crate::error::{Error, Result, nearest};
-use crate::frame::{Frame, Payload, Spec};
+use crate::frame::{Channel, Frame, Payload, Spec};
 use crate::math::scaling::{Scaler, Table};
 
 /// Makes the numbers for one input out of frames of one spec.
@@ -62,6 +62,11 @@ impl Feed {
             steps,
         };
         Ok((feed, shape))
+    }
+
+    /// The channels that the network sees, in its order, of frames of `spec`.
+    pub fn channels<'a>(&self, spec: &'a Spec) -> Vec<&'a Channel> {
+        self.channels.iter().filter_map(|(place, _)| spec.channels.get(*place)).collect()
     }
 
     /// How many numbers there are.
@@ -168,7 +173,6 @@ fn in_volts(unit: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Channel;
 
     fn input(text: &str) -> Input {
         toml::from_str(text).unwrap()

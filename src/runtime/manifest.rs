@@ -49,6 +49,9 @@ pub struct Input {
     /// Numbers beyond so many times the scale are cut off; after the scaling.
     #[serde(default)]
     pub clamp: Option<f64>,
+    /// The name of a second input for where the channels are, `[channels, 2]`: see [`super::places`].
+    #[serde(default)]
+    pub positions: Option<String>,
 }
 
 /// What an axis stands for.
@@ -74,12 +77,39 @@ pub struct Output {
     pub name: Option<String>,
     /// What it is.
     pub kind: Kind,
-    /// For logits and scores: the classes in their order.
+    /// For logits and scores: the classes in their order; for sequences: the units.
     #[serde(default)]
     pub classes: Vec<String>,
     /// For others: the names of the numbers, if they have any.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// For images: lines and pixels of a line.
+    #[serde(default)]
+    pub size: Option<[usize; 2]>,
+    /// For images: 3 for red, green and blue, or 1.
+    #[serde(default = "three")]
+    pub colours: usize,
+    /// For images: in which order the numbers come.
+    #[serde(default)]
+    pub layout: Layout,
+    /// For sequences: the unit that stands for nothing. Repeated units then count once.
+    #[serde(default)]
+    pub blank: Option<String>,
+}
+
+fn three() -> usize {
+    3
+}
+
+/// In which order the numbers of a picture come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Colour by colour, line by line.
+    #[default]
+    Chw,
+    /// Line by line, the colours of a pixel side by side.
+    Hwc,
 }
 
 /// What an output is.
@@ -94,6 +124,10 @@ pub enum Kind {
     Embedding,
     /// Numbers of which each has a meaning.
     Regression,
+    /// A picture, its numbers from 0 (dark) to 1 (bright).
+    Image,
+    /// Units such as words or sounds one after the other: for each step, one number per unit.
+    Sequence,
 }
 
 impl Manifest {

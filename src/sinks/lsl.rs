@@ -76,6 +76,7 @@ impl Sink for Lsl {
             label: class.clone(),
             kind: "Probability".into(),
             unit: "1".into(),
+            ..Channel::default()
         };
         let numbers = |name: &str, kind: &str, channels: Vec<Channel>| -> Result<Option<Outlet>> {
             if name.is_empty() {

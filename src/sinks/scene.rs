@@ -3,7 +3,7 @@
 
 use super::Delivery;
 use crate::frame::graph::Layout;
-use crate::frame::{Flags, Payload, Spec};
+use crate::frame::{Channel, Direction, Flags, Payload, Spec};
 use crate::math::montage::position;
 use crate::math::topomap::project;
 use serde_json::{Value, json};
@@ -19,8 +19,8 @@ pub struct Scene {
 enum Shows {
     /// Places, with these classes.
     Places(Vec<String>),
-    /// Graphs whose nodes have these labels.
-    Graphs(Layout, Vec<String>),
+    /// Graphs whose nodes are these channels.
+    Graphs(Layout, Vec<Channel>),
     /// Numbers under these labels.
     Numbers(Vec<String>),
 }
@@ -31,7 +31,9 @@ impl Scene {
         let labels = |spec: &Spec| spec.channels.iter().map(|c| c.label.clone()).collect();
         let shows = |spec: &Spec| match spec.payload {
             Payload::Embedding => Some(Shows::Places(spec.classes.clone())),
-            Payload::Graph => Layout::of(spec).map(|layout| Shows::Graphs(layout, labels(spec))),
+            Payload::Graph => {
+                Layout::of(spec).map(|layout| Shows::Graphs(layout, spec.channels.clone()))
+            }
             Payload::Vector if spec.channels.len() == spec.cols => {
                 Some(Shows::Numbers(labels(spec)))
             }
@@ -51,9 +53,13 @@ impl Scene {
             None => Value::Null,
             Some(Shows::Places(classes)) => json!({ "shows": "embedding", "classes": classes }),
             Some(Shows::Numbers(labels)) => json!({ "shows": "numbers", "labels": labels }),
-            Some(Shows::Graphs(_, labels)) => {
-                let node = |label: &String| json!({ "label": label, "place": position(label).map(project) });
-                json!({ "shows": "graph", "nodes": labels.iter().map(node).collect::<Vec<_>>() })
+            Some(Shows::Graphs(_, channels)) => {
+                let node = |channel: &Channel| {
+                    let given = channel.direction.map(Direction::unit);
+                    let direction = given.or_else(|| position(&channel.label));
+                    json!({ "label": channel.label, "place": direction.map(project) })
+                };
+                json!({ "shows": "graph", "nodes": channels.iter().map(node).collect::<Vec<_>>() })
             }
         };
         self.inputs.iter().map(describe).collect()
@@ -105,7 +111,6 @@ fn graph(layout: Layout, data: &[f64]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Channel;
 
     fn delivery(spec: &Spec, input: usize, data: &[f64]) -> Delivery {
         let mut delivery = Delivery::with_room(spec, 0);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub mod lsl;
 pub mod noise;
+pub mod planted;
 pub mod recording;
 pub mod replay;
 pub mod synthetic;
@@ -139,4 +140,5 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     kind::<dyn Source, replay::Settings>("replay"),
     kind::<dyn Source, synthetic::Settings>("synthetic"),
     kind::<dyn Source, noise::Settings>("noise"),
+    kind::<dyn Source, planted::Settings>("planted"),
 ];

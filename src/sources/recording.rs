@@ -1,25 +1,31 @@
 //! Recordings as streams: what `replay`, `play`, `fit` and `evaluate` have in common.
 //!
-//! In: a file, or `synthetic:SEED` for a simulated session. Out: the blocks that a live source
+//! In: a file, or `synthetic:SEED` or `planted:WORLD` for a simulated session. Out: the blocks that a live source
 //! would deliver.
 
-use super::{block_rows, set_marker, synthetic};
+use super::{block_rows, planted, set_marker, synthetic};
 use crate::error::{Error, Result, nearest};
 use crate::formats::{self, Content, Marker, Recording, Samples, Stream};
 use crate::frame::{Flags, Frame, Spec};
 use crate::ledger::Counters;
 use std::path::Path;
 
-/// Reads the recording `name`: a path, or `synthetic:SEED`.
+/// Whether `name` stands for a simulated session rather than a file.
+pub fn is_simulated(name: &str) -> bool {
+    ["synthetic:", "planted:"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Reads the recording `name`: a path, `synthetic:SEED`, or `planted:WORLD`.
 pub fn load(name: &str) -> Result<Recording> {
-    match name.strip_prefix("synthetic:") {
-        Some(seed) => {
+    match name.split_once(':') {
+        Some(("synthetic", seed)) => {
             let seed = seed.parse().map_err(|_| {
                 Error::input(format!("`{name}`: expected synthetic:SEED with a whole number"))
             })?;
             synthetic::session(seed)
         }
-        None => formats::read(Path::new(name)),
+        Some(("planted", _)) => planted::session(name),
+        _ => formats::read(Path::new(name)),
     }
 }
 

@@ -267,5 +267,5 @@ fn annotations(cue: Cue, config: &Config) -> [Marker; 2] {
 }
 
 fn channel(label: String) -> Channel {
-    Channel { label, kind: "EEG".into(), unit: "microvolts".into() }
+    Channel { kind: "EEG".into(), unit: "microvolts".into(), ..Channel::named(label) }
 }

@@ -4,7 +4,7 @@
 //! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
 //! samples to windows, `feature` window to matrix, vector or a richer window, or samples to vectors,
 //! `manifold` matrix to matrix or vector, `graph` features of nodes to graphs and what is made of
-//! them, `decode` any of these to scores.
+//! them, `embed` windows or vectors to embeddings and what is made of those, `decode` any of these to scores.
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
@@ -13,6 +13,7 @@ use crate::ledger::Cause;
 use std::collections::BTreeMap;
 
 pub mod decode;
+pub mod embed;
 pub mod feature;
 pub mod filter;
 pub mod graph;
@@ -229,6 +230,7 @@ pub fn kinds() -> impl Iterator<Item = &'static Kind<dyn Stage>> + Clone {
         feature::KINDS,
         manifold::KINDS,
         graph::KINDS,
+        embed::KINDS,
         decode::KINDS,
     ]
     .into_iter()

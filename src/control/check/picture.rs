@@ -17,6 +17,13 @@ pub fn describe(spec: &Spec) -> String {
         Payload::Matrix => format!("matrices of {0} x {0}", spec.rows),
         Payload::Scores => format!("scores of {}", spec.classes.join(", ")),
         Payload::Embedding => format!("places in {} dimensions", spec.cols.saturating_sub(2)),
+        Payload::Ranking => format!("the {} nearest items", spec.rows),
+        Payload::Image => {
+            let colours = spec.channels.len().max(1);
+            format!("pictures of {} x {}", spec.cols / colours, spec.rows)
+        }
+        Payload::Text if spec.cols == 0 => "texts".into(),
+        Payload::Text => format!("texts of up to {} units", spec.cols),
         Payload::Nodes => format!("{} features of {} nodes", spec.cols, spec.rows),
         Payload::Graph => match Layout::of(spec) {
             Some(graph) => format!("graphs of {} nodes, {} features", graph.nodes, graph.features),

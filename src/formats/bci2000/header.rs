@@ -263,7 +263,7 @@ impl<'a> Sections<'a> {
         let channels = named.map(|(i, (name, (_, unit)))| {
             let label = if name.is_empty() { (i + 1).to_string() } else { name };
             let unit = unit.unwrap_or_default();
-            Channel { label, kind: kind_by_unit(&unit).into(), unit }
+            Channel { kind: kind_by_unit(&unit).into(), unit, ..Channel::named(label) }
         });
         (channels.collect(), scales)
     }

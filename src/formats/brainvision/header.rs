@@ -166,7 +166,11 @@ fn channels(
         resolutions.push(resolution.ok_or_else(|| {
             Error::input(format!("{key}={line} in [Channel Infos]: the resolution is no number"))
         })?);
-        channels.push(Channel { kind: kind(&label, unit).into(), label, unit: unit.to_string() });
+        channels.push(Channel {
+            kind: kind(&label, unit).into(),
+            unit: unit.to_string(),
+            ..Channel::named(label)
+        });
     }
     if missing > 0 {
         warnings.push(format!(

@@ -165,6 +165,7 @@ fn signals(
                 kind: kind(&label, &unit).to_string(),
                 label: label.trim_end_matches('.').to_string(),
                 unit,
+                direction: None,
             },
             is_annotations,
             per_record,

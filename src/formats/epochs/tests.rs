@@ -49,7 +49,7 @@ fn each_trial_is_a_segment_behind_its_cue() {
         assert_eq!((got.format, got.warnings.len()), ("Saltatory epochs", 0));
         let (stream, samples) = got.samples().unwrap();
         assert_eq!((stream.name.as_str(), stream.rate_hz), ("x", 4.0));
-        let c4 = Channel { label: "C4".into(), kind: "EEG".into(), unit: "uV".into() };
+        let c4 = Channel { kind: "EEG".into(), unit: "uV".into(), ..Channel::named("C4") };
         assert_eq!((stream.channels.len(), &stream.channels[1]), (2, &c4));
         assert_eq!(samples.values, (0..18).map(f64::from).collect::<Vec<_>>());
         // A trial of 3 samples and a pause of 1.5 s, 6 samples; the first cue is at 0 s.

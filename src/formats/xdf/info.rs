@@ -1,6 +1,6 @@
 //! What the header of an XDF stream says: in goes XML, out comes an [`Info`].
 
-use crate::frame::Channel;
+use crate::frame::{Channel, Direction};
 use roxmltree::{Document, Node};
 
 /// How the numbers of a stream are stored.
@@ -117,6 +117,7 @@ impl Info {
                     label: or(of("label"), &format!("Ch{number}")),
                     kind: or(of("type"), &kind),
                     unit: of("unit").to_string(),
+                    direction: node.and_then(|n| child(n, "location")).and_then(direction),
                 }
             })
             .collect();
@@ -145,6 +146,12 @@ fn child<'a>(node: Node<'a, 'a>, tag: &str) -> Option<Node<'a, 'a>> {
 
 fn text<'a>(node: Node<'a, 'a>, tag: &str) -> &'a str {
     child(node, tag).and_then(|n| n.text()).unwrap_or_default().trim()
+}
+
+/// Where a sensor sits, as `<location>` says.
+fn direction(location: Node) -> Option<Direction> {
+    let axis = |tag| parse(location, tag).ok();
+    Direction::to([axis("X")?, axis("Y")?, axis("Z")?])
 }
 
 fn parse<T: std::str::FromStr>(node: Node, tag: &str) -> Result<T, String> {

@@ -14,6 +14,7 @@ mod amplifier;
 mod background;
 mod blink;
 mod head;
+pub mod planted;
 mod random;
 mod rhythm;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Windows, vectors, matrices or features of nodes to whatever a network makes of them (ONNX).
 //!
 //! In: as the manifest of the model says ([`crate::runtime::Manifest`], docs/onnx.md): channels by name and order,
-//! unit, rate, scaling. Out: scores (of logits their softmax), or a vector. A second input may bring the scores
-//! of a cheaper decoder for the same windows.
+//! unit, rate, scaling, where the sensors are. Out: scores (of logits their softmax), a vector, a picture, or words.
+//! A second input may bring the scores of a cheaper decoder for the same windows.
 //!
 //! **Budget.** With `budget_ms` the network runs on a thread of its own. A window for which no answer is there in
 //! time is counted (`budget`), and so is one that comes while the network is still busy with the one before;
@@ -14,8 +14,9 @@
 use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::Cause;
-use crate::math::logistic::softmax;
-use crate::runtime::{Feed, Kind, Manifest, Network, Options, Provider, Timed, Unanswered};
+use crate::runtime::{
+    Feed, Input, Manifest, Network, Options, Provider, Reading, Timed, Unanswered, places,
+};
 use crate::stages::{Emit, Fault, Stage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,9 +87,12 @@ struct Onnx {
 struct Ready {
     engine: Engine,
     feed: Feed,
+    /// Which input it feeds.
+    data: usize,
     /// Which output counts.
     output: usize,
-    is_logits: bool,
+    /// What it means.
+    reading: Reading,
     shape: (usize, usize),
     out: Frame,
     /// What answers for a window that the network is late for; without numbers if nothing does.
@@ -173,32 +177,33 @@ impl Ready {
         let manifest = Manifest::of(&settings.model, &network).map_err(at_fault)?;
         let here = |e: Error| e.at(settings.model.display()).blaming("model");
         let (feed, shape) = Feed::new(&manifest.input, input).map_err(here)?;
-        network.bind(&[shape]).map_err(here)?;
+        let lengths = bind(&mut network, &manifest.input, shape, &feed, input).map_err(here)?;
+        let data = usize::from(lengths.first() == Some(&0));
         let output = find_output(&network, &manifest).map_err(here)?;
-        let spec = made(&manifest, network.output(output).len(), input).map_err(here)?;
+        let reading = Reading::new(&manifest.output, network.shape(output), input).map_err(here)?;
+        let spec = reading.spec().clone();
         let engine = match settings.budget_ms {
             None => Engine::Direct(Box::new(network)),
-            Some(ms) => Engine::Timed(
-                Timed::start(network, &[feed.len()])?,
-                Duration::from_secs_f64(ms / 1e3),
-            ),
+            Some(ms) => {
+                Engine::Timed(Timed::start(network, &lengths)?, Duration::from_secs_f64(ms / 1e3))
+            }
         };
-        let (is_logits, shape) = (manifest.output.kind == Kind::Logits, (input.rows, input.cols));
+        let shape = (input.rows, input.cols);
         let (out, substitute) = (spec.frame(), spec.frame());
-        Ok((Self { engine, feed, output, is_logits, shape, out, substitute }, spec))
+        Ok((Self { engine, feed, data, output, reading, shape, out, substitute }, spec))
     }
 
     /// Lets the network see `frame`.
     fn run(&mut self, frame: &Frame) -> Result<(), Unanswered> {
         match &mut self.engine {
             Engine::Direct(network) => {
-                network.set(0, 0, self.feed.numbers(frame).iter().copied());
+                network.set(self.data, 0, self.feed.numbers(frame).iter().copied());
                 network.run().map_err(|_| Unanswered::Failed)
             }
             Engine::Timed(network, budget) => {
                 let until = Instant::now() + *budget;
-                let feed = &mut self.feed;
-                network.run(|inputs| inputs[0].copy_from_slice(feed.numbers(frame)), until)
+                let (feed, data) = (&mut self.feed, self.data);
+                network.run(|inputs| inputs[data].copy_from_slice(feed.numbers(frame)), until)
             }
         }
     }
@@ -215,14 +220,7 @@ impl Ready {
             Engine::Timed(network, _) => network.output(self.output),
         };
         self.out.copy_head(frame);
-        self.out.resize(1, numbers.len());
-        self.out.data.copy_from_slice(numbers);
-        if !self.out.data.iter().all(|v| v.is_finite()) {
-            return Err(Fault("the network made numbers that are not finite"));
-        }
-        if self.is_logits {
-            softmax(&mut self.out.data);
-        }
+        self.reading.read(numbers, &mut self.out).map_err(Fault)?;
         if fallback == Fallback::Previous {
             self.substitute.copy_from(&self.out);
         }
@@ -244,6 +242,34 @@ impl Ready {
     }
 }
 
+/// Makes `network` ready for numbers of `shape` that `feed` makes of frames of `spec`, and tells it where the
+/// channels are if it wants to know. Returns how many numbers each input is given for each frame.
+fn bind(
+    network: &mut Network,
+    input: &Input,
+    shape: Vec<usize>,
+    feed: &Feed,
+    spec: &Spec,
+) -> Result<Vec<usize>> {
+    let Some(name) = &input.positions else {
+        network.bind(&[shape])?;
+        return Ok(vec![feed.len()]);
+    };
+    let at = network.inputs().iter().position(|port| port.name == *name);
+    let at = at.filter(|at| *at < 2 && network.inputs().len() == 2).ok_or_else(|| {
+        let text = format!("must have two inputs, one of them `{name}` for where the channels are");
+        Error::mismatch(text)
+    })?;
+    let places = places(&feed.channels(spec));
+    let mut shapes = vec![shape];
+    shapes.insert(at, vec![places.len(), 2]);
+    network.bind(&shapes)?;
+    network.set(at, 0, places.into_iter().flatten());
+    let mut lengths = vec![feed.len()];
+    lengths.insert(at, 0);
+    Ok(lengths)
+}
+
 /// The output that the manifest names, or the first.
 fn find_output(network: &Network, manifest: &Manifest) -> Result<usize> {
     let Some(name) = &manifest.output.name else { return Ok(0) };
@@ -251,36 +277,5 @@ fn find_output(network: &Network, manifest: &Manifest) -> Result<usize> {
     names().position(|n| n == name).ok_or_else(|| {
         let known: Vec<&str> = names().collect();
         Error::mismatch(format!("has no output `{name}`, only {}", known.join(", ")))
-    })
-}
-
-/// What goes out: `length` numbers for each frame of `input`.
-fn made(manifest: &Manifest, length: usize, input: &Spec) -> Result<Spec> {
-    let output = &manifest.output;
-    let (payload, names) = match output.kind {
-        Kind::Logits | Kind::Scores => (Payload::Scores, &output.classes),
-        Kind::Embedding | Kind::Regression => (Payload::Vector, &output.labels),
-    };
-    if names.len() != length && !(names.is_empty() && payload == Payload::Vector) {
-        let text = format!(
-            "makes {length} numbers, but its manifest names {}: {}",
-            names.len(),
-            names.join(", ")
-        );
-        return Err(Error::mismatch(text));
-    }
-    let (mut classes, mut channels) = (Vec::new(), Vec::new());
-    match payload {
-        Payload::Scores => classes.clone_from(names),
-        _ => channels = names.iter().map(crate::frame::Channel::named).collect(),
-    }
-    Ok(Spec {
-        payload,
-        rows: 1,
-        cols: length,
-        rate_hz: input.rate_hz,
-        channels,
-        classes,
-        ..Spec::markers()
     })
 }

@@ -195,7 +195,7 @@ impl Monitor {
     }
 
     fn channel(&self, label: &str) -> Channel {
-        Channel { label: label.to_owned(), kind: "RDM".to_owned(), unit: String::new() }
+        Channel { kind: "RDM".to_owned(), ..Channel::named(label) }
     }
 
     /// Writes the distances between the means, and how they agree with the model.

@@ -3,7 +3,7 @@
 //! In: samples or windows, rows x channels. Out: the same rows x the channels wanted, in their order. A channel
 //! that comes is taken as it is: by its label in any case, or by another name of the same electrode (T3 is
 //! T7). One that does not come is zero, or is interpolated: a weighted sum of all channels that come and whose
-//! place is known ([`crate::math::montage`]), by the weights of spherical splines
+//! place is known ([`crate::math::montage`], or what the stream says), by the weights of spherical splines
 //! ([`crate::math::topomap::weights`]), as `interpolate_bads` of MNE-Python does. The whole is one fixed matrix.
 //! Delay: none.
 //!
@@ -12,7 +12,7 @@
 
 use super::mixing::Mixing;
 use crate::error::{Error, Result, nearest};
-use crate::frame::{Channel, Frame, Payload, Spec};
+use crate::frame::{Channel, Direction, Frame, Payload, Spec};
 use crate::math::{montage, topomap};
 use crate::stages::{Emit, Fault, Stage, single};
 use schemars::JsonSchema;
@@ -76,11 +76,13 @@ impl Stage for AdaptMontage {
         let places: Vec<Option<usize>> =
             self.settings.channels.iter().map(|label| find(label, &input.channels)).collect();
         self.mixing = Mixing::new(input.cols, &self.settings.weights(&places, input)?);
-        let like = input.channels.iter().find(|c| montage::position(&c.label).is_some());
+        let like = input.channels.iter().find(|c| place(c).is_some());
         let made = like.or(input.channels.first());
         let name = |(label, place): (&String, &Option<usize>)| match (place, made) {
             (Some(place), _) => Channel { label: label.clone(), ..input.channels[*place].clone() },
-            (None, Some(made)) => Channel { label: label.clone(), ..made.clone() },
+            (None, Some(made)) => {
+                Channel { label: label.clone(), direction: None, ..made.clone() }
+            }
             (None, None) => Channel::named(label),
         };
         let channels = self.settings.channels.iter().zip(&places).map(name).collect();
@@ -125,7 +127,7 @@ impl Settings {
             .channels
             .iter()
             .enumerate()
-            .filter_map(|(c, channel)| Some((c, montage::position(&channel.label)?)))
+            .filter_map(|(c, channel)| Some((c, place(channel)?)))
             .collect();
         let electrodes: Vec<[f64; 3]> = known.iter().map(|(_, place)| *place).collect();
         let nothing = "no channel that comes has a place that is known, so nothing can be interpolated";
@@ -168,6 +170,11 @@ fn find(label: &str, channels: &[Channel]) -> Option<usize> {
         channels.iter().position(|c| montage::position(&c.label) == Some(place))
     };
     channels.iter().position(|c| same(&c.label, label)).or_else(by_place)
+}
+
+/// Where a channel sits: by its label, which is what those that are missing go by, or as the stream says.
+fn place(channel: &Channel) -> Option<[f64; 3]> {
+    montage::position(&channel.label).or_else(|| channel.direction.map(Direction::unit))
 }
 
 fn same(a: &str, b: &str) -> bool {

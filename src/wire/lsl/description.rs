@@ -3,7 +3,7 @@
 
 use super::{Format, StreamFacts};
 use crate::error::{Error, Result};
-use crate::frame::Channel;
+use crate::frame::{Channel, Direction};
 use roxmltree::{Document, Node, ParsingOptions};
 
 /// More channels than any device has; a stream that claims more is refused.
@@ -90,7 +90,12 @@ pub(super) fn channels(xml: &str, count: usize) -> Vec<Channel> {
         .find(|n| n.has_tag_name("channels"))
         .into_iter()
         .flat_map(|n| n.children().filter(|c| c.has_tag_name("channel")))
-        .map(|c| Channel { label: own(c, "label"), kind: own(c, "type"), unit: own(c, "unit") });
+        .map(|c| Channel {
+            label: own(c, "label"),
+            kind: own(c, "type"),
+            unit: own(c, "unit"),
+            direction: c.children().find(|n| n.has_tag_name("location")).and_then(direction),
+        });
     (0..count)
         .map(|i| match described.next() {
             Some(c) if !c.label.is_empty() => c,
@@ -98,6 +103,12 @@ pub(super) fn channels(xml: &str, count: usize) -> Vec<Channel> {
             None => numbered(i),
         })
         .collect()
+}
+
+/// Where a sensor sits, as `<location>` says.
+fn direction(location: Node<'_, '_>) -> Option<Direction> {
+    let axis = |tag| text(location, tag).trim().parse::<f64>().ok();
+    Direction::to([axis("X")?, axis("Y")?, axis("Z")?])
 }
 
 fn parse(xml: &str) -> Result<Document<'_>, roxmltree::Error> {

@@ -79,6 +79,12 @@ impl Outlet {
             node.append_child_value("label", &channel.label);
             node.append_child_value("unit", &channel.unit);
             node.append_child_value("type", &channel.kind);
+            if let Some(direction) = channel.direction {
+                let mut location = node.append_child("location");
+                for (axis, part) in ["X", "Y", "Z"].into_iter().zip(direction.unit()) {
+                    location.append_child_value(axis, &format!("{part:.6}"));
+                }
+            }
         }
         let outlet = lsl::StreamOutlet::new(&info, 0, BUFFER_S).map_err(|e| failed("outlet", e))?;
         let (text, float) = (vec![String::new(); channels.len()], vec![0.0; channels.len()]);
