@@ -57,14 +57,7 @@ impl Spline {
         if n == 0 {
             return None;
         }
-        let system = Mat::from_fn(n + 1, n + 1, |i, j| match (i < n, j < n) {
-            (true, true) => {
-                let ridge = if i == j { SMOOTHING } else { 0.0 };
-                kernel(cosine(electrodes[i], electrodes[j])) + ridge
-            }
-            (false, false) => 0.0,
-            _ => 1.0,
-        });
+        let system = system(&electrodes[..n]);
         let wanted = Mat::from_fn(n + 1, 1, |i, _| if i < n { values[i] } else { 0.0 });
         let solution = system.partial_piv_lu().solve(&wanted);
         let coefficients: Vec<f64> = (0..=n).map(|i| solution[(i, 0)]).collect();
@@ -78,6 +71,40 @@ impl Spline {
         let constant = self.coefficients.last().copied().unwrap_or(0.0);
         constant + pairs.map(|(e, c)| c * kernel(cosine(place, *e))).sum::<f64>()
     }
+}
+
+/// What numbers at `electrodes` are multiplied by to find those at `places`, as [`Spline`] carries them on: one row
+/// for each place, one column for each electrode. `None` where there are no electrodes, or where something is
+/// not finite.
+///
+/// Reference: `mne.channels.interpolation._make_interpolation_matrix`.
+pub fn weights(electrodes: &[[f64; 3]], places: &[[f64; 3]]) -> Option<Vec<f64>> {
+    let n = electrodes.len();
+    if n == 0 {
+        return None;
+    }
+    // The system is symmetric, so that its inverse may be taken to the places instead of to the numbers.
+    let reach = Mat::from_fn(n + 1, places.len(), |i, j| match electrodes.get(i) {
+        Some(electrode) => kernel(cosine(places[j], *electrode)),
+        None => 1.0,
+    });
+    let solution = system(electrodes).partial_piv_lu().solve(&reach);
+    let rows = (0..places.len()).flat_map(|j| (0..n).map(move |i| (i, j)));
+    let weights: Vec<f64> = rows.map(|at| solution[at]).collect();
+    weights.iter().all(|w| w.is_finite()).then_some(weights)
+}
+
+/// The equations for the coefficients of a spline.
+fn system(electrodes: &[[f64; 3]]) -> Mat<f64> {
+    let n = electrodes.len();
+    Mat::from_fn(n + 1, n + 1, |i, j| match (i < n, j < n) {
+        (true, true) => {
+            let ridge = if i == j { SMOOTHING } else { 0.0 };
+            kernel(cosine(electrodes[i], electrodes[j])) + ridge
+        }
+        (false, false) => 0.0,
+        _ => 1.0,
+    })
 }
 
 /// g(x). The Legendre polynomials follow from one another:
@@ -126,6 +153,21 @@ mod tests {
         }
         let between = unproject([0.2, -0.3]);
         assert!((spline.at(between) - (2.0 + 3.0 * between[0] - between[2])).abs() < 0.01);
+    }
+
+    #[test]
+    fn weights_are_those_of_the_spline() {
+        let electrodes = electrodes();
+        let values: Vec<f64> = (0..electrodes.len()).map(|i| ((7 * i) % 11) as f64).collect();
+        let spline = Spline::new(&electrodes, &values).unwrap();
+        let places = [unproject([0.2, -0.3]), unproject([-0.5, 0.1])];
+        let weights = weights(&electrodes, &places).unwrap();
+        for (place, row) in places.iter().zip(weights.chunks_exact(electrodes.len())) {
+            let got: f64 = row.iter().zip(&values).map(|(w, v)| w * v).sum();
+            assert!((got - spline.at(*place)).abs() < 1e-9, "{got}");
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-9, "constants stay constant");
+        }
+        assert!(super::weights(&[], &places).is_none());
     }
 
     #[test]

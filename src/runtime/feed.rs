@@ -3,15 +3,11 @@
 use super::manifest::{Input, Meaning, Scaling};
 use crate::error::{Error, Result, nearest};
 use crate::frame::{Channel, Frame, Payload, Spec};
-use crate::math::quantile::quantile;
-
-/// Less than this is no scale to divide by.
-const LEAST_SCALE: f64 = 1e-30;
+use crate::math::scaling::{Scaler, Table};
 
 /// Makes the numbers for one input out of frames of one spec.
 pub struct Feed {
-    scaling: Scaling,
-    clamp: f64,
+    scaler: Scaler,
     /// For each channel the network knows, its place in the frame and what its numbers are multiplied by.
     channels: Vec<(usize, f64)>,
     /// Samples of each channel.
@@ -21,7 +17,6 @@ pub struct Feed {
     /// The same in the numbers.
     strides: [usize; 2],
     numbers: Vec<f64>,
-    sorted: Vec<f64>,
 }
 
 impl Feed {
@@ -55,12 +50,13 @@ impl Feed {
             at.map_or(0, |at| shape[at + 1..].iter().product())
         };
         let along = if is_table { Meaning::Samples } else { Meaning::Numbers };
+        let strides = [stride(Meaning::Channels), stride(along)];
+        let [across, along] = strides;
+        let table = Table { channels: channels.len(), samples, across, along };
         let feed = Self {
-            scaling: input.scaling,
-            clamp: input.clamp.unwrap_or(f64::INFINITY),
-            strides: [stride(Meaning::Channels), stride(along)],
+            scaler: Scaler::new(input.scaling, input.clamp, table),
+            strides,
             numbers: vec![0.0; channels.len() * samples],
-            sorted: vec![0.0; samples],
             channels,
             samples,
             steps,
@@ -93,54 +89,9 @@ impl Feed {
                 self.numbers[to] = frame.data[from] * gain;
             }
         }
-        match self.scaling {
-            Scaling::None => {}
-            Scaling::Window => standardise(&mut self.numbers),
-            _ => (0..self.channels.len()).for_each(|c| self.scale(c)),
-        }
-        let clamp = self.clamp;
-        if clamp.is_finite() {
-            self.numbers.iter_mut().for_each(|v| *v = v.clamp(-clamp, clamp));
-        }
+        self.scaler.apply(&mut self.numbers);
         &self.numbers
     }
-
-    /// Scales channel `c` by itself.
-    fn scale(&mut self, c: usize) {
-        let [across, along] = self.strides;
-        let values = || (0..self.samples).map(|t| c * across + t * along);
-        match self.scaling {
-            Scaling::Robust => {
-                for (to, at) in self.sorted.iter_mut().zip(values()) {
-                    *to = self.numbers[at];
-                }
-                self.sorted.sort_unstable_by(f64::total_cmp);
-                let [low, middle, high] = [0.25, 0.5, 0.75].map(|q| quantile(&self.sorted, q));
-                let scale = (high - low).max(LEAST_SCALE);
-                values().for_each(|at| self.numbers[at] = (self.numbers[at] - middle) / scale);
-            }
-            _ => {
-                let n = self.samples.max(1) as f64;
-                let mean = values().map(|at| self.numbers[at]).sum::<f64>() / n;
-                let variance =
-                    values().map(|at| (self.numbers[at] - mean).powi(2)).sum::<f64>() / n;
-                let scale = match self.scaling {
-                    Scaling::Channel => variance.sqrt().max(LEAST_SCALE),
-                    _ => 1.0,
-                };
-                values().for_each(|at| self.numbers[at] = (self.numbers[at] - mean) / scale);
-            }
-        }
-    }
-}
-
-/// Mean 0 and standard deviation 1.
-fn standardise(values: &mut [f64]) {
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-    let scale = variance.sqrt().max(LEAST_SCALE);
-    values.iter_mut().for_each(|v| *v = (*v - mean) / scale);
 }
 
 fn check_rate(input: &Input, spec: &Spec) -> Result<()> {

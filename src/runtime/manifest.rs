@@ -5,6 +5,7 @@
 
 use super::Network;
 use crate::error::{Error, Result};
+pub use crate::math::scaling::Scaling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -65,23 +66,6 @@ pub enum Meaning {
     Samples,
     /// The numbers of a vector or a matrix, row by row.
     Numbers,
-}
-
-/// What is done to a window before the network sees it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Scaling {
-    /// Nothing.
-    #[default]
-    None,
-    /// Mean 0 and standard deviation 1 over all of the window.
-    Window,
-    /// Mean 0 and standard deviation 1 of each channel.
-    Channel,
-    /// Median 0 and the distance between the quartiles 1, of each channel.
-    Robust,
-    /// Mean 0 of each channel.
-    Centre,
 }
 
 /// What comes out of a network.
