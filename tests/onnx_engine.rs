@@ -15,7 +15,7 @@ use doubles::{Bench, decide, load, page, samples};
 use saltatory::config::Config;
 use saltatory::frame::{Frame, Payload, Spec};
 use saltatory::ledger::Cause;
-use saltatory::stages::{Emit, Stage, decode};
+use saltatory::stages::{Emit, decode};
 use std::path::{Path, PathBuf};
 
 /// Samples from one window to the next.

@@ -171,6 +171,9 @@ pub struct Evaluate<'a> {
 /// Cross-validates the pipeline of a config, and those that it is compared with.
 pub fn evaluate(asked: &Evaluate<'_>) -> Result<()> {
     let plan = Plan::new(asked.config, asked.sets)?;
+    if asked.protocol == Protocol::HeldOut {
+        return held_out(&plan, asked);
+    }
     let mut results = Vec::new();
     for phase in asked.filters {
         let plan = plan.filtered(*phase);
@@ -202,6 +205,45 @@ pub fn evaluate(asked: &Evaluate<'_>) -> Result<()> {
         }));
     }
     print(&report::table(&results))
+}
+
+/// Tests what was learned before, on recordings that it has not seen.
+fn held_out(plan: &Plan, asked: &Evaluate<'_>) -> Result<()> {
+    if asked.tune.is_some() || !asked.only.is_empty() || asked.filters != [Phase::Causal] {
+        return Err(Error::config(
+            "--protocol held-out takes the pipeline of the config as it is: without --tune, --only and --filter",
+        ));
+    }
+    let bar = progress(asked.recordings.len(), "running");
+    let mut answers = Vec::new();
+    for name in asked.recordings {
+        answers.push((name.clone(), plan.held_out(name)?));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let scores = answers.iter().filter_map(|(name, held_out)| held_out.evaluation(name));
+    let results: Vec<Evaluation> = scores.collect();
+    let retrieved: Option<()> = None; // RETRIEVED
+    if let Some(path) = asked.report {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("json") => {}
+            _ => return Err(Error::config("--protocol held-out writes its --report as .json")),
+        }
+        let text = serde_json::json!({ "results": results, "retrieval": retrieved });
+        std::fs::write(path, text.to_string())
+            .map_err(|e| Error::run(format!("{}: cannot write: {e}", path.display())))?;
+    }
+    if asked.json {
+        return print_json(&serde_json::json!({
+            "config": asked.config,
+            "protocol": asked.protocol,
+            "results": results,
+            "retrieval": retrieved,
+        }));
+    }
+    let tables =
+        [(!results.is_empty()).then(|| report::table(&results)), retrieved.map(|()| String::new())];
+    print(&tables.into_iter().flatten().collect::<Vec<_>>().join("\n"))
 }
 
 /// The plans whose names are among `only`, in their order; all if it is empty.

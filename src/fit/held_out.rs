@@ -8,7 +8,7 @@
 use super::Plan;
 use super::epochs::{Collector, epoch_stage, feed};
 use super::online::assemble;
-use super::plan::{feeds_markers, no_classes};
+use super::plan::{feeds_markers, makes_windows, no_classes};
 use super::validate::{Evaluation, Fold, Trial, answer};
 use crate::config::{Config, Node};
 use crate::error::{Error, Result};
@@ -21,6 +21,10 @@ use std::path::PathBuf;
 
 /// The answers to the epochs of one recording.
 pub struct HeldOut {
+    /// The stages that answer, behind the windows.
+    pub pipeline: String,
+    /// From a cue to its decision, in seconds.
+    pub decision_s: f64,
     /// The classes, or the items that were shown.
     pub classes: Classes,
     /// What the answers are.
@@ -69,10 +73,11 @@ impl Plan {
             _ => last,
         };
         let (spec, collector) = (specs[asked].clone(), Collector::default());
-        let mut pipeline = assemble(config, &entries, &by_entry, &specs, asked, &collector);
-        feed(&mut pipeline, players, &entries, &Counters::new("recording"));
+        let (pipeline, decision_s) = (way(&config, asked), decision_s(&config, &specs));
+        let mut run = assemble(config, &entries, &by_entry, &specs, asked, &collector);
+        feed(&mut run, players, &entries, &Counters::new("recording"));
         let answers = collector.take().into_iter().filter(|frame| frame.rows > 0).collect();
-        Ok(HeldOut { classes, spec, answers, gallery })
+        Ok(HeldOut { pipeline, decision_s, classes, spec, answers, gallery })
     }
 }
 
@@ -84,6 +89,30 @@ fn cut_at_markers(config: &mut Config, classes: &Classes, markers: Node) -> Resu
         stage.from.push(markers);
     }
     Ok(())
+}
+
+/// The kinds of the stages between the windows and stage `last`.
+fn way(config: &Config, last: usize) -> String {
+    let (mut at, mut kinds) = (last, Vec::new());
+    while !makes_windows(config.stages[at].kind) {
+        kinds.push(config.stages[at].kind);
+        match config.stages[at].from.first() {
+            Some(Node::Stage(before)) => at = *before,
+            _ => break,
+        }
+    }
+    kinds.reverse();
+    kinds.join("+")
+}
+
+/// From a cue to the end of its epoch.
+fn decision_s(config: &Config, specs: &[Spec]) -> f64 {
+    let Some(i) = config.stages.iter().position(|stage| makes_windows(stage.kind)) else {
+        return 0.0;
+    };
+    let start = config.stages[i].settings.get("start_s").and_then(|v| v.as_f64());
+    let start_s = start.or_else(|| config.fit.as_ref().map(|fit| fit.start_s));
+    start_s.unwrap_or_default().max(0.0) + specs[i].rows as f64 / specs[i].rate_hz
 }
 
 /// Where the stage `i` looks for items, if it does.
@@ -115,9 +144,9 @@ impl HeldOut {
     }
 
     /// How often the right class was decided for; `None` where items are ranked.
-    pub fn evaluation(&self, plan: &Plan, recording: &str) -> Result<Option<Evaluation>> {
+    pub fn evaluation(&self, recording: &str) -> Option<Evaluation> {
         if self.spec.payload != Payload::Scores {
-            return Ok(None);
+            return None;
         }
         // The decoder may know its classes in another order.
         let wanted = self.classes.names();
@@ -132,9 +161,7 @@ impl HeldOut {
         let trials: Vec<Trial> = self.known().map(trial).collect();
         let correct = trials.iter().filter(|t| t.decided == t.truth).count();
         let folds = vec![Fold { n: trials.len(), correct, choice: None }];
-        let config = plan.config()?;
-        let decides = config.stages.iter().rev().map(|stage| stage.kind).collect::<Vec<_>>();
-        let name = decides.first().copied().unwrap_or_default().to_owned();
-        Ok(Some(Evaluation::of(name, recording.to_owned(), wanted, folds, trials, 0.0)))
+        let (pipeline, recording) = (self.pipeline.clone(), recording.to_owned());
+        Some(Evaluation::of(pipeline, recording, wanted, folds, trials, self.decision_s))
     }
 }

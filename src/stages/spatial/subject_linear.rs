@@ -113,8 +113,7 @@ impl Stage for SubjectLinear {
         let input = single(inputs, &[Payload::Window])?;
         let learned = self.learned.as_ref().ok_or_else(not_fitted)?;
         if input.cols != learned.n {
-            let text =
-                format!("was fitted to {} channels, but is given {}", learned.n, input.cols);
+            let text = format!("was fitted to {} channels, but is given {}", learned.n, input.cols);
             return Err(Error::mismatch(text));
         }
         self.mixing = Mixing::new(learned.n, &learned.map);
@@ -300,7 +299,10 @@ impl Facts {
                 format!("covariances of {} channels and {count} classes", all.len().isqrt())
             }
             Facts::Means { rows, windows } => {
-                format!("mean windows of {rows} samples, {} in all", windows.len() / (rows * n).max(1))
+                format!(
+                    "mean windows of {rows} samples, {} in all",
+                    windows.len() / (rows * n).max(1)
+                )
             }
         }
     }
