@@ -153,11 +153,11 @@ impl Fitted for SubjectLinear {
     }
 
     fn refit(&mut self, examples: &Examples<'_>) -> Result<bool> {
-        let before = self.learned.take().ok_or_else(not_fitted)?;
         let (rows, n) = shape(examples)?;
         let own = self.settings.facts(examples, rows, n)?;
-        let map = self.settings.map(&before.reference, &own, n)?;
-        self.learned = Some(Learned { n, map, reference: before.reference });
+        let learned = self.learned.as_mut().ok_or_else(not_fitted)?;
+        learned.map = self.settings.map(&learned.reference, &own, n)?;
+        learned.n = n;
         Ok(true)
     }
 
