@@ -1,16 +1,16 @@
-//! Publishes decisions as LSL streams, stamped with the time of the newest sample they rest on.
+//! Publishes what comes out as LSL streams, stamped with the time of the newest sample that it rests on.
 
 use super::{Deciding, Delivery, RunFacts, Sink};
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::frame::{Channel, Spec};
-use crate::wire::lsl::Outlet;
+use crate::frame::{Channel, Payload, Spec};
+use crate::wire::lsl::{Outlet, Wire};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Publishes decisions on the Lab Streaming Layer: probabilities as a stream of numbers with one
-/// channel per class, and the decided class as a marker stream. Both carry the time stamp of the
-/// newest sample that the decision rests on.
+/// Publishes on the Lab Streaming Layer: of decisions the probabilities as a stream of numbers with one
+/// channel per class, and the decided class as a marker stream; and, where they are given a name, rankings,
+/// texts, numbers and streams of samples. All carry the time stamp of the newest sample that they rest on.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -24,11 +24,25 @@ pub struct Settings {
     /// 0; "" for none.
     #[serde(default)]
     pub index: String,
-    /// Name of a stream that says how old the data of each decision were when it was handed over, in
-    /// seconds: the age of the newest sample and that of the oldest, and how long the engine took; ""
+    /// Name of a stream that says how old the data of each decision (ranking, text or vector) were when it was
+    /// handed over, in seconds: the age of the newest sample and that of the oldest, and how long the engine took; ""
     /// for none.
     #[serde(default)]
     pub ages: String,
+    /// Name of a stream of whole numbers for rankings: the numbers of the items, one channel each, the best first.
+    /// Unless `labels` is "", a marker stream of that name with `_labels` behind has the label of the best one. ""
+    /// for none.
+    #[serde(default)]
+    pub ranking: String,
+    /// Name of a marker stream for texts; "" for none.
+    #[serde(default)]
+    pub text: String,
+    /// Name of a stream for vectors, one channel for each number; "" for none.
+    #[serde(default)]
+    pub values: String,
+    /// Name of a stream for samples, such as those of the stage `series`, at their own rate; "" for none.
+    #[serde(default)]
+    pub series: String,
 }
 
 fn probabilities() -> String {
@@ -44,16 +58,17 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         "probabilities = \"saltatory_probabilities\"\nlabels = \"saltatory_labels\"\n";
 
     fn build(self) -> Result<Box<dyn Sink>> {
-        let names = [&self.probabilities, &self.labels, &self.index, &self.ages];
+        let Self { probabilities, labels, index, ages, ranking, text, values, series } = &self;
+        let names = [probabilities, labels, index, ages, ranking, text, values, series];
         if names.iter().all(|n| n.is_empty()) {
             return Err(Error::setting("probabilities", "at least one stream must have a name"));
         }
         Ok(Box::new(Lsl {
             settings: self,
             deciding: Deciding::default(),
-            probabilities: None,
-            labels: None,
-            index: None,
+            inputs: Vec::new(),
+            decisions: Decisions::default(),
+            others: Others::default(),
             ages: None,
         }))
     }
@@ -63,68 +78,232 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 struct Lsl {
     settings: Settings,
     deciding: Deciding,
+    /// What each input sends.
+    inputs: Vec<Payload>,
+    decisions: Decisions,
+    others: Others,
+    ages: Option<Outlet>,
+}
+
+/// The streams of decisions.
+#[derive(Default)]
+struct Decisions {
     probabilities: Option<Outlet>,
     labels: Option<Outlet>,
     index: Option<Outlet>,
-    ages: Option<Outlet>,
+}
+
+/// The streams of what is no decision.
+#[derive(Default)]
+struct Others {
+    ranking: Option<Outlet>,
+    /// The labels of the best.
+    best: Option<Outlet>,
+    text: Option<Outlet>,
+    values: Option<Outlet>,
+    series: Option<Outlet>,
 }
 
 impl Sink for Lsl {
     fn open(&mut self, inputs: &[Spec], _run: &RunFacts) -> Result<()> {
-        self.deciding = Deciding::of(inputs)?;
+        let others = [Payload::Ranking, Payload::Text, Payload::Vector, Payload::Samples];
+        self.deciding = match inputs.iter().any(|spec| others.contains(&spec.payload)) {
+            true => Deciding::if_any(inputs)?,
+            false => Deciding::of(inputs)?,
+        };
+        self.inputs = inputs.iter().map(|spec| spec.payload).collect();
+        self.others = self.settings.others(inputs)?;
+        if !self.deciding.classes.is_empty() {
+            self.decisions = self.settings.decisions(&self.deciding.classes)?;
+        }
+        let age = |label: &str| Channel { unit: "s".into(), ..Channel::named(label) };
+        let ages = ["age_newest", "age_oldest", "engine"].map(age).to_vec();
+        self.ages = numbers(&self.settings.ages, "Age", ages, Wire::Float32, 0.0)?;
+        Ok(())
+    }
+
+    fn write(&mut self, delivery: &Delivery) -> Result<()> {
+        let frame = &delivery.frame;
+        let now_s = clock::now_s();
+        let sent = match self.inputs.get(frame.input) {
+            Some(Payload::Scores) => self.decisions.push(delivery, &self.deciding.classes)?,
+            Some(payload) => self.others.push(*payload, delivery)?,
+            None => false,
+        };
+        if let (Some(outlet), true) = (&mut self.ages, sent) {
+            // As they are when the decision is handed over, not when it was made.
+            let age = |s: f64| if delivery.live { now_s - s } else { f64::NAN };
+            let ages = [age(frame.span.last_s), age(frame.span.first_s), delivery.engine_s()];
+            outlet.push(&ages, frame.span.last_s)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        (self.decisions, self.others, self.ages) = (Decisions::default(), Others::default(), None);
+        Ok(())
+    }
+}
+
+impl Settings {
+    fn decisions(&self, classes: &[String]) -> Result<Decisions> {
         let probability = |class: &String| Channel {
             label: class.clone(),
             kind: "Probability".into(),
             unit: "1".into(),
             ..Channel::default()
         };
-        let numbers = |name: &str, kind: &str, channels: Vec<Channel>| -> Result<Option<Outlet>> {
-            if name.is_empty() {
-                return Ok(None);
-            }
-            Outlet::numbers(name, kind, &source_id(name), &channels, 0.0).map(Some)
-        };
-        let classes = self.deciding.classes.iter().map(probability).collect();
-        self.probabilities = numbers(&self.settings.probabilities, "Probability", classes)?;
-        let index = Channel { kind: "Class".into(), ..Channel::named("class") };
-        self.index = numbers(&self.settings.index, "Class", vec![index])?;
-        let age = |label: &str| Channel { unit: "s".into(), ..Channel::named(label) };
-        let ages = ["age_newest", "age_oldest", "engine"].map(age).to_vec();
-        self.ages = numbers(&self.settings.ages, "Age", ages)?;
-        let name = &self.settings.labels;
-        if !name.is_empty() {
-            self.labels = Some(Outlet::markers(name, &source_id(name))?);
-        }
-        Ok(())
+        let classes = classes.iter().map(probability).collect();
+        let index = vec![Channel { kind: "Class".into(), ..Channel::named("class") }];
+        Ok(Decisions {
+            probabilities: numbers(
+                &self.probabilities,
+                "Probability",
+                classes,
+                Wire::Float32,
+                0.0,
+            )?,
+            labels: markers(&self.labels)?,
+            index: numbers(&self.index, "Class", index, Wire::Float32, 0.0)?,
+        })
     }
 
-    fn write(&mut self, delivery: &Delivery) -> Result<()> {
-        let frame = &delivery.frame;
-        let (Some(winner), true) = (delivery.winner(), self.deciding.has(frame)) else {
-            return Ok(());
+    /// The streams for inputs that are no decisions; each such input must have one, and each name an input.
+    fn others(&self, inputs: &[Spec]) -> Result<Others> {
+        let input = |payload, key, name| the_input(inputs, payload, key, name);
+        let mut others = Others::default();
+        if let Some(spec) = input(Payload::Ranking, "ranking", &self.ranking)? {
+            let item = |i| Channel { kind: "Item".into(), ..Channel::named(format!("item_{i}")) };
+            let items = (1..=spec.rows).map(item).collect();
+            others.ranking = numbers(&self.ranking, "Ranking", items, Wire::Int32, 0.0)?;
+            if !self.labels.is_empty() {
+                others.best = markers(&format!("{}_labels", self.ranking))?;
+            }
+        }
+        if input(Payload::Text, "text", &self.text)?.is_some() {
+            others.text = markers(&self.text)?;
+        }
+        if let Some(spec) = input(Payload::Vector, "values", &self.values)? {
+            others.values = numbers(&self.values, "Values", named(spec), Wire::Float32, 0.0)?;
+        }
+        if let Some(spec) = input(Payload::Samples, "series", &self.series)? {
+            let kind = spec.channels.first().map_or("", |c| c.kind.as_str());
+            let kind = if kind.is_empty() { "Series" } else { kind };
+            let channels = named(spec);
+            others.series = numbers(&self.series, kind, channels, Wire::Float32, spec.rate_hz)?;
+        }
+        Ok(others)
+    }
+}
+
+/// The only one of `inputs` that sends `payload`, for which the setting `key` names the stream `name`; `None` where there
+/// is neither.
+fn the_input<'a>(
+    inputs: &'a [Spec],
+    payload: Payload,
+    key: &str,
+    name: &str,
+) -> Result<Option<&'a Spec>> {
+    let what = format!("{payload:?}").to_lowercase();
+    let mut of = inputs.iter().filter(|spec| spec.payload == payload);
+    match (of.next(), of.next(), name) {
+        (None, _, "") => Ok(None),
+        (Some(spec), None, name) if !name.is_empty() => Ok(Some(spec)),
+        (None, ..) => Err(Error::setting(key, format!("no input of the sink sends {what}"))),
+        (Some(_), None, _) => {
+            Err(Error::setting(key, format!("an input sends {what}: give its stream a name")))
+        }
+        (Some(_), Some(_), _) => {
+            Err(Error::setting(key, format!("several inputs send {what}; take a sink for each")))
+        }
+    }
+}
+
+/// The channels of a spec, with numbers for names where it has none.
+fn named(spec: &Spec) -> Vec<Channel> {
+    match spec.channels.len() == spec.cols {
+        true => spec.channels.clone(),
+        false => (1..=spec.cols).map(|i| Channel::named(i.to_string())).collect(),
+    }
+}
+
+impl Decisions {
+    /// Sends a decision, if it is one.
+    fn push(&mut self, delivery: &Delivery, classes: &[String]) -> Result<bool> {
+        let (frame, Some(winner)) = (&delivery.frame, delivery.winner()) else {
+            return Ok(false);
         };
         let time_s = frame.span.last_s;
-        let now_s = clock::now_s();
         if let Some(outlet) = &mut self.index {
             outlet.push(&[winner as f64], time_s)?;
         }
         if let Some(outlet) = &mut self.probabilities {
             outlet.push(&frame.data, time_s)?;
         }
-        if let (Some(outlet), Some(label)) = (&mut self.labels, self.deciding.classes.get(winner)) {
+        if let (Some(outlet), Some(label)) = (&mut self.labels, classes.get(winner)) {
             outlet.push_text(label, time_s)?;
         }
-        if let Some(outlet) = &mut self.ages {
-            // As they are when the decision is handed over, not when it was made.
-            let age = |s: f64| if delivery.live { now_s - s } else { f64::NAN };
-            outlet.push(&[age(time_s), age(frame.span.first_s), delivery.engine_s()], time_s)?;
-        }
-        Ok(())
+        Ok(true)
     }
+}
 
-    fn close(&mut self) -> Result<()> {
-        (self.probabilities, self.labels, self.index, self.ages) = (None, None, None, None);
-        Ok(())
+impl Others {
+    /// Sends what is no decision. Whether it is one thing on a window, of which an age can be told.
+    fn push(&mut self, payload: Payload, delivery: &Delivery) -> Result<bool> {
+        let frame = &delivery.frame;
+        let time_s = frame.span.last_s;
+        match (payload, frame.data.is_empty()) {
+            (Payload::Ranking, false) => {
+                if let Some(outlet) = &mut self.ranking {
+                    outlet.push_whole(frame.data.iter().step_by(2).copied(), time_s)?;
+                }
+                if let Some(outlet) = &mut self.best {
+                    outlet.push_text(frame.text.lines().next().unwrap_or_default(), time_s)?;
+                }
+            }
+            (Payload::Text, false) => {
+                if let Some(outlet) = &mut self.text {
+                    outlet.push_text(&frame.text, time_s)?;
+                }
+            }
+            (Payload::Vector, false) => {
+                if let Some(outlet) = &mut self.values {
+                    outlet.push(&frame.data, time_s)?;
+                }
+            }
+            (Payload::Samples, false) => {
+                if let Some(outlet) = &mut self.series {
+                    for r in 0..frame.rows {
+                        outlet.push(frame.row(r), frame.time_of(r))?;
+                    }
+                }
+                return Ok(false);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// A stream of numbers; none without a name.
+fn numbers(
+    name: &str,
+    kind: &str,
+    channels: Vec<Channel>,
+    wire: Wire,
+    rate_hz: f64,
+) -> Result<Option<Outlet>> {
+    match name {
+        "" => Ok(None),
+        _ => Outlet::open(name, kind, &source_id(name), &channels, rate_hz, wire, &[]).map(Some),
+    }
+}
+
+/// A stream of markers; none without a name.
+fn markers(name: &str) -> Result<Option<Outlet>> {
+    match name {
+        "" => Ok(None),
+        _ => Outlet::markers(name, &source_id(name)).map(Some),
     }
 }
 

@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 pub mod jsonl;
 pub mod lsl;
+mod messages;
+mod picture;
+pub mod pictures;
 mod scene;
 pub mod terminal;
 pub mod websocket;
@@ -188,12 +191,19 @@ pub struct Deciding {
 impl Deciding {
     /// Finds them among `inputs`; there must be at least one, and all must know the same classes.
     pub fn of(inputs: &[Spec]) -> Result<Self> {
-        let mut scores = inputs.iter().filter(|s| s.payload == Payload::Scores);
-        let Some(first) = scores.next() else {
-            return Err(Error::mismatch(
+        let deciding = Self::if_any(inputs)?;
+        match deciding.inputs.contains(&true) {
+            true => Ok(deciding),
+            false => Err(Error::mismatch(
                 "takes the scores of a decoder, but none of its inputs is one",
-            ));
-        };
+            )),
+        }
+    }
+
+    /// Finds them among `inputs`, if there are any; all must know the same classes.
+    pub fn if_any(inputs: &[Spec]) -> Result<Self> {
+        let mut scores = inputs.iter().filter(|s| s.payload == Payload::Scores);
+        let Some(first) = scores.next() else { return Ok(Self::default()) };
         if let Some(other) = scores.find(|s| s.classes != first.classes) {
             return Err(Error::mismatch(format!(
                 "takes decisions between {}, but another input decides between {}",
@@ -215,6 +225,7 @@ impl Deciding {
 pub const KINDS: &[Kind<dyn Sink>] = &[
     kind::<dyn Sink, jsonl::Settings>("jsonl"),
     kind::<dyn Sink, lsl::Settings>("lsl"),
+    kind::<dyn Sink, pictures::Settings>("pictures"),
     kind::<dyn Sink, terminal::Settings>("terminal"),
     kind::<dyn Sink, websocket::Settings>("websocket"),
 ];

@@ -1,11 +1,15 @@
-//! What a page draws: places of windows and graphs of channels, as JSON. The format is documented in
-//! `docs/formats.md` and stable.
+//! What a page draws: places of windows, graphs of channels, what was retrieved, read out or reconstructed, as
+//! JSON. The format is documented in `docs/formats.md` and stable.
 
 use super::Delivery;
+use super::picture::{Format, Picture};
+use crate::error::Result;
 use crate::frame::graph::Layout;
-use crate::frame::{Channel, Direction, Flags, Payload, Spec};
+use crate::frame::{Channel, Direction, Frame, Payload, Spec};
 use crate::math::montage::position;
 use crate::math::topomap::project;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 /// The inputs of a sink that can be drawn.
@@ -13,6 +17,17 @@ use serde_json::{Value, json};
 pub struct Scene {
     /// For each input what it shows, if it shows anything.
     inputs: Vec<Option<Shows>>,
+    /// How pixels are told; `None` where they are left out.
+    pictures: Option<Format>,
+}
+
+/// What a frame is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subject {
+    /// What kind of thing it is.
+    pub key: &'static str,
+    /// The thing.
+    pub value: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -23,11 +38,17 @@ enum Shows {
     Graphs(Layout, Vec<Channel>),
     /// Numbers under these labels.
     Numbers(Vec<String>),
+    /// So many of the nearest items of a gallery.
+    Rankings(usize),
+    /// Words.
+    Texts,
+    /// Pictures.
+    Images(Picture),
 }
 
 impl Scene {
-    /// What can be drawn of `inputs`.
-    pub fn of(inputs: &[Spec]) -> Self {
+    /// What can be drawn of `inputs`, pictures as files of `pictures`, or without their pixels.
+    pub fn of(inputs: &[Spec], pictures: Option<Format>) -> Self {
         let labels = |spec: &Spec| spec.channels.iter().map(|c| c.label.clone()).collect();
         let shows = |spec: &Spec| match spec.payload {
             Payload::Embedding => Some(Shows::Places(spec.classes.clone())),
@@ -37,9 +58,12 @@ impl Scene {
             Payload::Vector if spec.channels.len() == spec.cols => {
                 Some(Shows::Numbers(labels(spec)))
             }
+            Payload::Ranking => Some(Shows::Rankings(spec.rows)),
+            Payload::Text => Some(Shows::Texts),
+            Payload::Image => Picture::of(spec).map(Shows::Images),
             _ => None,
         };
-        Self { inputs: inputs.iter().map(shows).collect() }
+        Self { inputs: inputs.iter().map(shows).collect(), pictures }
     }
 
     /// Whether there is nothing to draw.
@@ -53,6 +77,11 @@ impl Scene {
             None => Value::Null,
             Some(Shows::Places(classes)) => json!({ "shows": "embedding", "classes": classes }),
             Some(Shows::Numbers(labels)) => json!({ "shows": "numbers", "labels": labels }),
+            Some(Shows::Rankings(items)) => json!({ "shows": "ranking", "items": items }),
+            Some(Shows::Texts) => json!({ "shows": "text" }),
+            Some(Shows::Images(Picture { width, height, colours })) => {
+                json!({ "shows": "image", "width": width, "height": height, "colours": colours })
+            }
             Some(Shows::Graphs(_, channels)) => {
                 let node = |channel: &Channel| {
                     let given = channel.direction.map(Direction::unit);
@@ -66,27 +95,53 @@ impl Scene {
     }
 
     /// The frame in `delivery`, if it can be drawn.
-    pub fn message(&self, delivery: &Delivery) -> Option<Value> {
+    pub fn subject(&self, delivery: &Delivery) -> Result<Option<Subject>> {
         let frame = &delivery.frame;
-        let shows = self.inputs.get(frame.input)?.as_ref()?;
-        let (key, value) = match shows {
-            _ if frame.data.is_empty() => return None,
-            Shows::Places(classes) => ("embedding", place(&frame.data, classes)?),
-            Shows::Numbers(_) => ("numbers", json!(frame.data)),
-            Shows::Graphs(layout, _) if layout.fits(frame) => {
-                ("graph", graph(*layout, &frame.data))
-            }
-            Shows::Graphs(..) => return None,
+        let Some(shows) = self.inputs.get(frame.input).and_then(Option::as_ref) else {
+            return Ok(None);
         };
-        Some(json!({
-            key: value,
-            "input": frame.input,
-            "first_sample": frame.span.first,
-            "last_sample": frame.span.last,
-            "time_s": frame.span.last_s,
-            "bad": frame.flags.has(Flags::BAD),
-        }))
+        let subject = |key, value| Ok(Some(Subject { key, value }));
+        match shows {
+            Shows::Texts if frame.data.is_empty() && frame.text.is_empty() => Ok(None),
+            Shows::Texts => subject("text", json!({ "text": frame.text, "codes": codes(frame) })),
+            _ if frame.data.is_empty() => Ok(None),
+            Shows::Places(classes) => {
+                Ok(place(&frame.data, classes).map(|value| Subject { key: "embedding", value }))
+            }
+            Shows::Numbers(_) => subject("numbers", json!(frame.data)),
+            Shows::Rankings(_) => subject("ranking", json!(ranking(frame))),
+            Shows::Graphs(layout, _) if layout.fits(frame) => {
+                subject("graph", graph(*layout, &frame.data))
+            }
+            Shows::Images(picture) if picture.fits(frame) => {
+                subject("image", self.image(*picture, frame)?)
+            }
+            Shows::Graphs(..) | Shows::Images(_) => Ok(None),
+        }
     }
+
+    fn image(&self, picture: Picture, frame: &Frame) -> Result<Value> {
+        let Picture { width, height, colours } = picture;
+        let Some(format) = self.pictures else {
+            return Ok(json!({ "width": width, "height": height, "colours": colours }));
+        };
+        let data = STANDARD.encode(picture.encode(&frame.data, format)?);
+        Ok(json!({ "format": format, "width": width, "height": height, "colours": colours, "data": data }))
+    }
+}
+
+/// The items of a ranking, the best first.
+fn ranking(frame: &Frame) -> Vec<Value> {
+    let mut labels = frame.text.lines();
+    let item = |row: &[f64]| {
+        json!({ "item": row[0] as u64, "label": labels.next().unwrap_or_default(), "similarity": row[1] })
+    };
+    frame.data.chunks_exact(2).map(item).collect()
+}
+
+/// The codes of a text.
+fn codes(frame: &Frame) -> Vec<u64> {
+    frame.data.iter().filter(|code| **code >= 0.0).map(|code| *code as u64).collect()
 }
 
 /// A row of coordinates, class and probability.
@@ -127,19 +182,52 @@ mod tests {
         let classes = vec!["left".to_owned()];
         let places =
             Spec { payload: Payload::Embedding, rows: 1, cols: 4, classes, ..Spec::markers() };
-        let scene = Scene::of(&[graphs.clone(), Spec::markers(), places.clone()]);
+        let scene = Scene::of(&[graphs.clone(), Spec::markers(), places.clone()], None);
+        let told = |spec: &Spec, input, data: &[f64]| {
+            scene.subject(&delivery(spec, input, data)).unwrap().unwrap()
+        };
         let hello = scene.describe();
         assert_eq!(hello[0]["nodes"][0]["label"], "C3");
         assert!(hello[0]["nodes"][0]["place"][0].as_f64().unwrap() < 0.0, "left of the middle");
         assert!(hello[0]["nodes"][1]["place"].is_null() && hello[1].is_null());
         let data = [0.0, 0.5, 0.0, 2.0, 0.0, -0.25, 7.0, 0.5, 0.0, 2.0, 0.0, -0.25, 0.0, 8.0];
-        let message = scene.message(&delivery(&graphs, 0, &data)).unwrap();
-        assert_eq!(message["graph"]["edges"], json!([[0, 1, 0.5, 2.0, -0.25]]));
-        assert_eq!(message["graph"]["features"], json!([[7.0], [8.0]]));
-        let message = scene.message(&delivery(&places, 2, &[1.0, 2.0, 0.0, 0.9])).unwrap();
-        let want = json!({ "coordinates": [1.0, 2.0], "class": "left", "p": 0.9 });
-        assert_eq!(message["embedding"], want);
-        let message = scene.message(&delivery(&places, 2, &[1.0, 2.0, -1.0, 0.0])).unwrap();
-        assert!(message["embedding"]["class"].is_null() && message["embedding"]["p"].is_null());
+        let Subject { key, value } = told(&graphs, 0, &data);
+        assert_eq!((key, &value["edges"]), ("graph", &json!([[0, 1, 0.5, 2.0, -0.25]])));
+        assert_eq!(value["features"], json!([[7.0], [8.0]]));
+        let value = json!({ "coordinates": [1.0, 2.0], "class": "left", "p": 0.9 });
+        assert_eq!(told(&places, 2, &[1.0, 2.0, 0.0, 0.9]), Subject { key: "embedding", value });
+        let Subject { value, .. } = told(&places, 2, &[1.0, 2.0, -1.0, 0.0]);
+        assert!(value["class"].is_null() && value["p"].is_null());
+    }
+
+    #[test]
+    fn rankings_texts_and_pictures_are_told() {
+        let of = |payload, rows, cols| Spec { payload, rows, cols, ..Spec::markers() };
+        let rankings = of(Payload::Ranking, 2, 2);
+        let texts = of(Payload::Text, 1, 3);
+        let images = Spec { channels: vec![Channel::named("grey")], ..of(Payload::Image, 1, 2) };
+        let inputs = [rankings.clone(), texts.clone(), images.clone()];
+        let scene = Scene::of(&inputs, Some(Format::Png));
+        let mut items = delivery(&rankings, 0, &[7.0, 0.75, 3.0, 0.5]);
+        items.frame.text.push_str("cat\nblack dog");
+        let told = scene.subject(&items).unwrap().unwrap();
+        let want = json!([
+            { "item": 7, "label": "cat", "similarity": 0.75 },
+            { "item": 3, "label": "black dog", "similarity": 0.5 },
+        ]);
+        assert_eq!(told, Subject { key: "ranking", value: want });
+        let mut text = delivery(&texts, 1, &[4.0, 0.0, -1.0]);
+        text.frame.text.push_str("good day");
+        let told = scene.subject(&text).unwrap().unwrap();
+        let want = json!({ "text": "good day", "codes": [4, 0] });
+        assert_eq!(told, Subject { key: "text", value: want });
+        let picture = delivery(&images, 2, &[0.0, 1.0]);
+        let told = scene.subject(&picture).unwrap().unwrap();
+        assert_eq!((told.key, &told.value["format"]), ("image", &json!("png")));
+        let file = STANDARD.decode(told.value["data"].as_str().unwrap()).unwrap();
+        assert_eq!(image::load_from_memory(&file).unwrap().into_luma8().into_raw(), [0, 255]);
+        let told = Scene::of(&inputs, None).subject(&picture).unwrap().unwrap();
+        assert_eq!(told.value, json!({ "width": 2, "height": 1, "colours": 1 }));
+        assert_eq!(scene.describe()[2]["height"], 1);
     }
 }

@@ -6,8 +6,9 @@
 //! run everyone gets what is still to come, and a close frame. What clients missed is in the ledger
 //! (`missed`). Listens on loopback only, and only to programs and to pages served from this machine.
 
-use super::scene::Scene;
-use super::{Deciding, Decision, Delivery, RunFacts, Sink};
+use super::messages::Messages;
+use super::picture::Format;
+use super::{Delivery, RunFacts, Sink};
 use crate::error::{Error, Result};
 use crate::frame::Spec;
 use crate::ledger::{Cause, Counters};
@@ -31,13 +32,21 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// What is sent to everyone; `None` is the end.
 type News = Option<Utf8Bytes>;
 
-/// Serves decisions, embeddings and graphs over WebSocket on this machine, one JSON message each.
+/// Serves decisions, embeddings, graphs, rankings, texts and pictures over WebSocket on this machine, one JSON
+/// message each.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Address and port to listen on; loopback only.
     #[serde(default = "address")]
     pub listen: SocketAddr,
+    /// How pictures are sent: `png`, exact to 8 bits a colour, or `jpeg`, smaller.
+    #[serde(default = "png")]
+    pub pictures: Format,
+}
+
+fn png() -> Format {
+    Format::Png
 }
 
 fn address() -> SocketAddr {
@@ -45,7 +54,7 @@ fn address() -> SocketAddr {
 }
 
 impl crate::kind::Settings<dyn Sink> for Settings {
-    const EXAMPLE: &'static str = "listen = \"127.0.0.1:8765\"\n";
+    const EXAMPLE: &'static str = "listen = \"127.0.0.1:8765\"\npictures = \"png\"\n";
 
     fn build(self) -> Result<Box<dyn Sink>> {
         if !self.listen.ip().is_loopback() {
@@ -55,9 +64,8 @@ impl crate::kind::Settings<dyn Sink> for Settings {
         let (messages, _) = broadcast::channel(BACKLOG);
         Ok(Box::new(Socket {
             listen: self.listen,
-            deciding: Deciding::default(),
-            scene: Scene::default(),
-            run: RunFacts::default(),
+            pictures: self.pictures,
+            says: Messages::default(),
             messages,
             server: None,
         }))
@@ -67,9 +75,8 @@ impl crate::kind::Settings<dyn Sink> for Settings {
 /// The sink.
 struct Socket {
     listen: SocketAddr,
-    deciding: Deciding,
-    scene: Scene,
-    run: RunFacts,
+    pictures: Format,
+    says: Messages,
     messages: broadcast::Sender<News>,
     server: Option<Server>,
 }
@@ -106,19 +113,8 @@ impl Drop for Backlog {
 
 impl Sink for Socket {
     fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
-        self.scene = Scene::of(inputs);
-        self.deciding = match Deciding::of(inputs) {
-            Ok(deciding) => deciding,
-            // It may serve pictures only.
-            Err(_) if !self.scene.is_empty() => Deciding::default(),
-            Err(e) => return Err(e),
-        };
-        self.run = run.clone();
-        let hello = serde_json::json!({
-            "classes": self.deciding.classes,
-            "stages": run.stages,
-            "inputs": self.scene.describe(),
-        });
+        self.says = Messages::of(inputs, run, Some(self.pictures))?;
+        let hello = serde_json::Value::Object(self.says.head());
         let (messages, page) = (self.messages.clone(), run.page.clone());
         let shared = Shared { hello: hello.to_string().into(), messages, page };
         self.server = Some(serve(self.listen, shared)?);
@@ -129,16 +125,7 @@ impl Sink for Socket {
         if self.messages.receiver_count() == 0 {
             return Ok(());
         }
-        let message = match self.deciding.has(&delivery.frame) {
-            true => {
-                let decision = Decision::new(delivery, &self.deciding.classes, &self.run.stages);
-                Some(serde_json::to_string(&decision).map_err(|e| {
-                    Error::run(format!("a decision cannot be written as JSON: {e}"))
-                })?)
-            }
-            false => self.scene.message(delivery).map(|message| message.to_string()),
-        };
-        if let Some(text) = message {
+        if let Some(text) = self.says.message(delivery)? {
             // An error means that the last listener has just left.
             let _ = self.messages.send(Some(text.into()));
         }
@@ -244,7 +231,7 @@ mod tests {
     fn free_port() -> (Box<dyn Sink>, SocketAddr, Spec) {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = free.local_addr().unwrap();
-        let sink = crate::kind::Settings::build(Settings { listen }).unwrap();
+        let sink = crate::kind::Settings::build(Settings { listen, pictures: Format::Png }).unwrap();
         let classes = vec!["left".to_owned(), "right".to_owned()];
         let payload = crate::frame::Payload::Scores;
         (sink, listen, Spec { payload, rows: 1, cols: 2, classes, ..Spec::markers() })

@@ -56,7 +56,7 @@ def entropy(x, standardise):
 
 def bde(out, rng):
     x = noise(rng, 256 + ROWS)
-    out["bde.window"] = x
+    out["bde.input"] = x
     for standardise in ["window", "channel", "none"]:
         out[f"bde.{standardise}"] = entropy(x, standardise)
     baseline, rest = x[:256], x[256:]
@@ -88,29 +88,62 @@ def stft(out, rng):
         out[f"stft.{window}"] = np.hstack(scales)
 
 
+def midline(steps):
+    """So many steps of 22.5 degrees in front of Cz."""
+    return np.array([0, np.sin(steps * np.pi / 8), np.cos(steps * np.pi / 8)])
+
+
+def ring(steps):
+    """So many steps of 18 degrees from Fpz to the left."""
+    return np.array([-np.sin(steps * np.pi / 10), np.cos(steps * np.pi / 10), 0])
+
+
+def arc(top, end, share):
+    """On the circle through `end`, `top` and the mirror image of `end`: so much of the way from `top` to `end`."""
+    chord = np.array([0, *(end - top)[1:]])
+    height = np.linalg.norm(chord)
+    radius = (end[0] ** 2 + height**2) / (2 * height)
+    angle = share * np.arctan2(-end[0], radius - height)
+    return top + chord / height * radius * (1 - np.cos(angle)) - np.array([radius * np.sin(angle), 0, 0])
+
+
+MIRROR = np.array([-1, 1, 1])
+ROWS_OF = {"F": 2, "FC": 1, "C": 0, "CP": -1, "P": -2}
+
+
+def row(name, share, right=False):
+    """In the row `name`, so much of the way down from the midline."""
+    place = arc(midline(ROWS_OF[name]), ring(5 - ROWS_OF[name]), share)
+    return place * MIRROR if right else place
+
+
+PLACES = {
+    "Fp1": ring(1), "FPz": midline(4), "O1": ring(9), "O2": ring(9) * MIRROR, "Oz": midline(-4),
+    "Fz": midline(2), "Cz": midline(0), "Pz": midline(-2),
+    "F7": row("F", 1), "F3": row("F", 0.5), "F4": row("F", 0.5, True),
+    "T7": row("C", 1), "C3": row("C", 0.5), "C4": row("C", 0.5, True), "T8": row("C", 1, True),
+    "P7": row("P", 1), "P8": row("P", 1, True), "FC1": row("FC", 0.25), "CP2": row("CP", 0.25, True),
+}
+
+
 def montage(out, rng):
-    """The weights of MNE-Python, for the places that our montage has for these labels, and for random ones."""
+    """The weights of MNE-Python at random places, and what interpolate_bads does with a cap."""
     for name, count, wanted in [("few", 3, 4), ("many", 60, 9)]:
         vectors = rng.normal(size=(count + wanted, 3))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         out[f"montage.{name}.from"], out[f"montage.{name}.to"] = vectors[:count], vectors[count:]
         out[f"montage.{name}.weights"] = _make_interpolation_matrix(vectors[:count], vectors[count:])
-    # The whole of interpolate_bads, on MNE's own spherical montage: its places differ from ours by little.
+    # The whole of interpolate_bads, at the places that math::montage gives these electrodes.
     names = LABELS + [label for label in WANTED if label not in LABELS]
-    info = mne.create_info([name.replace("FPz", "Fpz") for name in names], RATE, "eeg")
-    raw = mne.io.RawArray(np.zeros((len(names), 1)), info, verbose="error")
-    raw.set_montage("standard_1005", verbose="error")
-    place = np.array([channel["loc"][:3] for channel in raw.info["chs"]])
-    # A smooth field: a dipole below each of three places.
-    centre = place.mean(axis=0)
-    unit = (place - centre) / np.linalg.norm(place - centre, axis=1, keepdims=True)
-    sources = 0.5 * np.array([[0.6, 0.2, 0.77], [-0.5, 0.5, 0.7], [0.1, -0.7, 0.7]])
-    field = 1 / np.linalg.norm(unit[:, None] - sources, axis=2) ** 2
+    place = np.array([PLACES[name] for name in names])
+    info = mne.create_info(names, RATE, "eeg")
+    info.set_montage(mne.channels.make_dig_montage({n: 0.095 * p for n, p in zip(names, place)}, coord_frame="head"))
+    sources = 0.4 * np.array([[0.6, 0.2, 0.77], [-0.5, 0.5, 0.7], [0.1, -0.7, 0.7]])
+    field = 1 / np.linalg.norm(place[:, None] - sources, axis=2)
     values = field @ rng.normal(size=(3, 20)) * 1e-5
     raw = mne.io.RawArray(values, info, verbose="error")
-    raw.set_montage("standard_1005", verbose="error")
     raw.info["bads"] = [name for name in WANTED if name not in LABELS]
-    done = raw.copy().interpolate_bads(reset_bads=True, origin=centre, verbose="error")
+    done = raw.copy().interpolate_bads(reset_bads=True, origin=(0, 0, 0), verbose="error")
     out["montage.cap"] = values[: len(LABELS)].T * 1e6
     out["montage.mne"] = done.get_data(picks=WANTED).T * 1e6
     out["montage.true"] = raw.get_data(picks=WANTED).T * 1e6

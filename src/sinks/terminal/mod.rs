@@ -1,8 +1,9 @@
-//! The terminal view: what is decided, whether it was right, how late, and what was lost.
+//! The terminal view: what is decided, retrieved or read out, whether it was right, how late, and what was lost.
 //!
 //! On a terminal it redraws a few lines in place; elsewhere (a log, a pipe) it prints one line
 //! every few seconds. Colours follow NO_COLOR.
 
+mod newest;
 mod score;
 
 use super::{Deciding, Delivery, RunFacts, Sink};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Payload, Spec};
 use crate::latency::Latency;
 use console::{Term, style};
+use newest::Newest;
 use schemars::JsonSchema;
 use score::{Score, Tally};
 use serde::{Deserialize, Serialize};
@@ -25,7 +27,8 @@ const PRINT_S: f64 = 5.0;
 const BAR: usize = 24;
 
 /// Shows decisions, running accuracy, latency, age of data and the ledger in the terminal. With
-/// the markers as a second input (from = ["vote", "markers"]) it also shows the true class.
+/// the markers as a second input (from = ["vote", "markers"]) it also shows the true class. Of rankings and texts it
+/// shows the newest.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {}
@@ -43,6 +46,7 @@ impl crate::kind::Settings<dyn Sink> for Settings {
             score: Score::default(),
             latency: Latency::new(&[]),
             last: None,
+            newest: Vec::new(),
             start_s: 0.0,
             next_draw_s: 0.0,
             drawn: false,
@@ -59,32 +63,39 @@ struct Terminal {
     score: Score,
     latency: Latency,
     last: Option<Shown>,
+    /// For each input that sends rankings or texts the newest one.
+    newest: Vec<Option<Newest>>,
     start_s: f64,
     next_draw_s: f64,
     /// Whether lines stand on the terminal that will be replaced.
     drawn: bool,
 }
 
-/// What is shown of the newest decision.
+/// What is shown of the newest decision, or of another output where nothing is decided.
 struct Shown {
-    class: usize,
-    score: f64,
+    /// The class and its score.
+    decision: Option<(usize, f64)>,
     age_newest_s: Option<f64>,
     age_oldest_s: Option<f64>,
 }
 
 impl Sink for Terminal {
     fn open(&mut self, inputs: &[Spec], run: &RunFacts) -> Result<()> {
-        let deciding = Deciding::of(inputs)?;
-        if let Some(other) =
-            inputs.iter().find(|s| !matches!(s.payload, Payload::Scores | Payload::Markers))
-        {
+        self.newest = inputs.iter().map(|spec| Newest::of(spec.payload)).collect();
+        self.deciding = match self.newest.iter().all(Option::is_none) {
+            true => Deciding::of(inputs)?,
+            false => Deciding::if_any(inputs)?,
+        };
+        let known = |s: &&Spec| {
+            let own = matches!(s.payload, Payload::Scores | Payload::Markers);
+            !own && Newest::of(s.payload).is_none()
+        };
+        if let Some(other) = inputs.iter().find(known) {
             return Err(Error::mismatch(format!(
-                "takes scores and markers, but is given {:?}",
+                "takes scores, rankings, texts and markers, but is given {:?}",
                 other.payload
             )));
         }
-        self.deciding = deciding;
         self.run = run.clone();
         self.latency = Latency::new(&run.stages);
         self.start_s = clock::now_s();
@@ -97,22 +108,22 @@ impl Sink for Terminal {
     }
 
     fn write(&mut self, delivery: &Delivery) -> Result<()> {
-        let span = delivery.frame.span;
-        if !self.deciding.has(&delivery.frame) {
-            let text = &delivery.frame.text;
-            let named = self.run.classes.iter().find(|(_, texts)| texts.contains(text));
+        let frame = &delivery.frame;
+        if self.deciding.has(frame) {
+            if let Some(class) = delivery.winner() {
+                self.score.decision(frame.span.first_s, class);
+                self.show(delivery, Some((class, frame.data[class])));
+            }
+        } else if let Some(Some(newest)) = self.newest.get_mut(frame.input) {
+            newest.take(frame);
+            if self.deciding.classes.is_empty() {
+                self.show(delivery, None);
+            }
+        } else {
+            let named = self.run.classes.iter().find(|(_, texts)| texts.contains(&frame.text));
             let class =
                 named.and_then(|(name, _)| self.deciding.classes.iter().position(|c| c == name));
-            self.score.marker(span.last_s, class);
-        } else if let Some(class) = delivery.winner() {
-            self.latency.record(delivery.times());
-            self.score.decision(span.first_s, class);
-            self.last = Some(Shown {
-                class,
-                score: delivery.frame.data[class],
-                age_newest_s: delivery.age_newest_s(),
-                age_oldest_s: delivery.age_oldest_s(),
-            });
+            self.score.marker(frame.span.last_s, class);
         }
         self.draw_if_due()
     }
@@ -129,6 +140,26 @@ impl Sink for Terminal {
 }
 
 impl Terminal {
+    /// Takes the times of an output, and its decision if it is one.
+    fn show(&mut self, delivery: &Delivery, decision: Option<(usize, f64)>) {
+        self.latency.record(delivery.times());
+        self.last = Some(Shown {
+            decision,
+            age_newest_s: delivery.age_newest_s(),
+            age_oldest_s: delivery.age_oldest_s(),
+        });
+    }
+
+    /// Whether there is anything to be right or wrong about.
+    fn decides(&self) -> bool {
+        !self.deciding.classes.is_empty()
+    }
+
+    /// The newest decision.
+    fn decision(&self) -> Option<(usize, f64)> {
+        self.last.as_ref().and_then(|last| last.decision)
+    }
+
     fn draw_if_due(&mut self) -> Result<()> {
         let now_s = clock::now_s();
         if now_s < self.next_draw_s {
@@ -175,21 +206,12 @@ impl Terminal {
             }
             None => writeln!(text, "{} {} so far", label("run"), minutes(ran_s)),
         };
-        let truth = self.score.truth();
-        if let Some(last) = &self.last {
-            let name = format!("{:<10}", self.class(Some(last.class)));
-            let decided = match truth {
-                Some(t) if t == last.class => style(name).green(),
-                Some(_) => style(name).red(),
-                None => style(name).bold(),
-            };
-            let (score, bar) = (last.score, bar(last.score));
-            let _ = writeln!(text, "{} {decided} {bar} {score:.2}", label("decoded"));
-        } else {
-            let _ = writeln!(text, "{} waiting for the first window", label("decoded"));
+        if self.decides() {
+            self.view_decision(&mut text);
         }
-        let _ = writeln!(text, "{} {}", label("true"), self.class(truth));
-        let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
+        for newest in self.newest.iter().flatten() {
+            let _ = writeln!(text, "{} {}", label(newest.what()), newest.view());
+        }
         let _ = writeln!(text, "{} {}", label("latency"), self.latency_text());
         let ages = self.last.as_ref().and_then(|l| l.age_newest_s.zip(l.age_oldest_s));
         if let Some((newest_s, oldest_s)) = ages {
@@ -206,6 +228,25 @@ impl Terminal {
         }
         let _ = writeln!(text, "{} {}", label("ledger"), self.ledger());
         text
+    }
+
+    /// The lines about the newest decision.
+    fn view_decision(&self, text: &mut String) {
+        let truth = self.score.truth();
+        if let Some((class, score)) = self.decision() {
+            let name = format!("{:<10}", self.class(Some(class)));
+            let decided = match truth {
+                Some(t) if t == class => style(name).green(),
+                Some(_) => style(name).red(),
+                None => style(name).bold(),
+            };
+            let bar = bar(score);
+            let _ = writeln!(text, "{} {decided} {bar} {score:.2}", label("decoded"));
+        } else {
+            let _ = writeln!(text, "{} waiting for the first window", label("decoded"));
+        }
+        let _ = writeln!(text, "{} {}", label("true"), self.class(truth));
+        let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
     }
 
     /// The deadline and how well it is kept, if there is one.
@@ -231,16 +272,22 @@ impl Terminal {
             Some(for_s) => format!("{} left", minutes((for_s - (now_s - self.start_s)).max(0.0))),
             None => minutes(now_s - self.start_s),
         };
-        let decoded = self.class(self.last.as_ref().map(|l| l.class));
+        let mut text = String::new();
+        if self.decides() {
+            let (truth, decoded) = (self.score.truth(), self.decision().map(|(class, _)| class));
+            let (truth, decoded) = (self.class(truth), self.class(decoded));
+            let accuracy = self.accuracy();
+            let _ = write!(text, " | true {truth} | decoded {decoded} | accuracy {accuracy}");
+        }
+        for newest in self.newest.iter().flatten() {
+            let _ = write!(text, " | {} {}", newest.what(), newest.line());
+        }
         let age = match self.last.as_ref().and_then(|l| l.age_newest_s) {
             Some(age_s) => format!("{:.1} ms", age_s * 1e3),
             None => "-".to_owned(),
         };
         format!(
-            "{time} | true {} | decoded {decoded} | accuracy {} | latency {} | age of newest sample \
-             {age} | ledger {}",
-            self.class(self.score.truth()),
-            self.accuracy(),
+            "{time}{text} | latency {} | age of newest sample {age} | ledger {}",
             self.latency_text(),
             self.ledger()
         )
@@ -250,8 +297,11 @@ impl Terminal {
         let newest = self.latency.age_newest();
         let mut text = String::new();
         let _ = writeln!(text, "{}", style("Summary").bold());
-        let _ = writeln!(text, "{} {}", label("decisions"), self.latency.engine().n);
-        let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
+        let outputs = if self.decides() { "decisions" } else { "outputs" };
+        let _ = writeln!(text, "{} {}", label(outputs), self.latency.engine().n);
+        if self.decides() {
+            let _ = writeln!(text, "{} {}", label("accuracy"), self.accuracy());
+        }
         let _ = writeln!(text, "{} {}", label("latency"), self.latency_text());
         if newest.n > 0 {
             let _ = writeln!(
@@ -288,7 +338,7 @@ impl Terminal {
     fn latency_text(&self) -> String {
         let s = self.latency.engine();
         if s.n == 0 {
-            return "no decision yet".into();
+            return "nothing yet".into();
         }
         format!(
             "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
@@ -321,6 +371,11 @@ fn minutes(s: f64) -> String {
 }
 
 fn bar(share: f64) -> String {
-    let full = (share.clamp(0.0, 1.0) * BAR as f64).round() as usize;
-    format!("{}{}", "█".repeat(full), "░".repeat(BAR - full))
+    bar_of(BAR, share)
+}
+
+/// A bar of so many characters.
+fn bar_of(width: usize, share: f64) -> String {
+    let full = (share.clamp(0.0, 1.0) * width as f64).round() as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(width - full))
 }

@@ -101,11 +101,8 @@ struct Learned {
 #[derive(Clone)]
 enum Facts {
     Covariances(Covariances),
-    /// The mean window of each class, of so many rows.
-    Means {
-        rows: usize,
-        windows: Vec<f64>,
-    },
+    /// The mean window of each class: classes x rows x channels.
+    Means(Tensor),
 }
 
 impl Stage for SubjectLinear {
@@ -113,7 +110,8 @@ impl Stage for SubjectLinear {
         let input = single(inputs, &[Payload::Window])?;
         let learned = self.learned.as_ref().ok_or_else(not_fitted)?;
         if input.cols != learned.n {
-            let text = format!("was fitted to {} channels, but is given {}", learned.n, input.cols);
+            let text =
+                format!("was fitted to {} channels, but is given {}", learned.n, input.cols);
             return Err(Error::mismatch(text));
         }
         self.mixing = Mixing::new(learned.n, &learned.map);
@@ -155,11 +153,11 @@ impl Fitted for SubjectLinear {
     }
 
     fn refit(&mut self, examples: &Examples<'_>) -> Result<bool> {
-        let before = self.learned.take().ok_or_else(not_fitted)?;
         let (rows, n) = shape(examples)?;
         let own = self.settings.facts(examples, rows, n)?;
-        let map = self.settings.map(&before.reference, &own, n)?;
-        self.learned = Some(Learned { n, map, reference: before.reference });
+        let learned = self.learned.as_mut().ok_or_else(not_fitted)?;
+        learned.map = self.settings.map(&learned.reference, &own, n)?;
+        learned.n = n;
         Ok(true)
     }
 
@@ -175,9 +173,8 @@ impl Fitted for SubjectLinear {
                 part.tensors.insert("covariance".into(), square(all));
                 part.tensors.insert("class_covariances".into(), classes);
             }
-            Facts::Means { rows, windows } => {
-                let shape = vec![windows.len() / (rows * n), *rows, *n];
-                part.tensors.insert("class_means".into(), Tensor { shape, data: windows.clone() });
+            Facts::Means(means) => {
+                part.tensors.insert("class_means".into(), means.clone());
             }
         }
         Ok(part)
@@ -213,7 +210,8 @@ impl Settings {
             means.map(|m| m.concat()).ok_or_else(|| Error::missing("a class has no example"))
         };
         if self.method == Method::Means {
-            return Ok(Facts::Means { rows, windows: means(&|frame| frame.data.clone())? });
+            let data = means(&|frame| frame.data.clone())?;
+            return Ok(Facts::Means(Tensor { shape: vec![examples.classes.len(), rows, n], data }));
         }
         let of = |frame: &Frame| covariance(&frame.data, n);
         let all = mean(examples, &|_| true, &of).ok_or_else(|| Error::missing("no examples"))?;
@@ -226,8 +224,8 @@ impl Settings {
         if reference.shape() != own.shape() || reference.channels() != Some(n) {
             return Err(Error::mismatch(format!(
                 "the reference knows {}, but the examples have {}",
-                reference.describe(n),
-                own.describe(n)
+                reference.describe(),
+                own.describe()
             )));
         }
         match (reference, own) {
@@ -235,9 +233,9 @@ impl Settings {
                 between_covariances(other, own, n, self.rotate)
                     .map_err(|e| Error::mismatch(Fault::from(e).0))
             }
-            (Facts::Means { windows: other, .. }, Facts::Means { windows: own, .. }) => {
+            (Facts::Means(other), Facts::Means(own)) => {
                 let lacking = "the mean windows do not determine a map; a larger `ridge` does";
-                between_responses(other, own, n, self.ridge)
+                between_responses(&other.data, &own.data, n, self.ridge)
                     .ok_or_else(|| Error::setting("ridge", lacking))
             }
             _ => Err(Error::mismatch("the reference was made by another method")),
@@ -247,8 +245,7 @@ impl Settings {
     /// What a part of a model, or a reference file, tells.
     fn facts_of(&self, part: &Part) -> Result<Facts> {
         if self.method == Method::Means {
-            let means = part.tensor("class_means", 3)?;
-            return Ok(Facts::Means { rows: means.shape[1], windows: means.data.clone() });
+            return part.tensor("class_means", 3).cloned().map(Facts::Means);
         }
         let all = part.tensor("covariance", 2)?.data.clone();
         let classes = match self.rotate {
@@ -274,35 +271,28 @@ impl Facts {
                 let whole = n > 0 && n * n == all.len() && classes.len().is_multiple_of(n * n);
                 whole.then_some(n)
             }
-            // As many as the map has: rows and classes are told apart by the shape only.
-            Facts::Means { rows, windows } if *rows > 0 => {
-                windows.len().is_multiple_of(*rows).then_some(())?;
-                Some(windows.len() / rows).filter(|n| *n > 0)
-            }
-            Facts::Means { .. } => None,
+            Facts::Means(means) => means.shape.last().copied().filter(|n| *n > 0),
         }
     }
 
-    /// What must be equal for two of them to go together.
+    /// What must be equal for two of them to go together: classes, rows and channels.
     fn shape(&self) -> [usize; 3] {
         match self {
-            Facts::Covariances(Covariances { all, classes }) => [0, all.len(), classes.len()],
-            Facts::Means { rows, windows } => [1, *rows, windows.len()],
+            Facts::Covariances(Covariances { all, classes }) => {
+                [classes.len() / all.len().max(1), 0, all.len().isqrt()]
+            }
+            Facts::Means(means) => [means.shape[0], means.shape[1], means.shape[2]],
         }
     }
 
     /// For people.
-    fn describe(&self, n: usize) -> String {
-        match self {
-            Facts::Covariances(Covariances { all, classes }) => {
-                let count = classes.len() / all.len().max(1);
-                format!("covariances of {} channels and {count} classes", all.len().isqrt())
+    fn describe(&self) -> String {
+        match (self, self.shape()) {
+            (Facts::Covariances(_), [classes, _, n]) => {
+                format!("covariances of {n} channels and {classes} classes")
             }
-            Facts::Means { rows, windows } => {
-                format!(
-                    "mean windows of {rows} samples, {} in all",
-                    windows.len() / (rows * n).max(1)
-                )
+            (Facts::Means(_), [classes, rows, n]) => {
+                format!("mean windows of {rows} samples of {n} channels, of {classes} classes")
             }
         }
     }

@@ -13,6 +13,7 @@ pub struct Outlet {
     outlet: lsl::StreamOutlet,
     text: Vec<String>,
     float: Vec<f32>,
+    whole: Vec<i32>,
 }
 
 // SAFETY: an outlet handle of liblsl has no thread affinity (its C++ object is internally locked),
@@ -25,6 +26,8 @@ unsafe impl Send for Outlet {}
 pub enum Wire {
     /// Text, one string per channel.
     Text,
+    /// 32-bit whole numbers.
+    Int32,
     /// 32-bit floats.
     Float32,
     /// 64-bit floats.
@@ -61,6 +64,7 @@ impl Outlet {
     ) -> Result<Self> {
         let format = match wire {
             Wire::Text => lsl::ChannelFormat::String,
+            Wire::Int32 => lsl::ChannelFormat::Int32,
             Wire::Float32 => lsl::ChannelFormat::Float32,
             Wire::Double64 => lsl::ChannelFormat::Double64,
         };
@@ -87,8 +91,9 @@ impl Outlet {
             }
         }
         let outlet = lsl::StreamOutlet::new(&info, 0, BUFFER_S).map_err(|e| failed("outlet", e))?;
-        let (text, float) = (vec![String::new(); channels.len()], vec![0.0; channels.len()]);
-        Ok(Self { outlet, text, float })
+        let n = channels.len();
+        let (text, float, whole) = (vec![String::new(); n], vec![0.0; n], vec![0; n]);
+        Ok(Self { outlet, text, float, whole })
     }
 
     /// Sends one text, stamped `time_s` on the LSL clock.
@@ -104,6 +109,13 @@ impl Outlet {
         self.float.clear();
         self.float.extend(sample.iter().map(|v| *v as f32));
         self.outlet.push_sample_ex(&self.float, time_s, true).map_err(|e| failed("sending", e))
+    }
+
+    /// Sends one sample as 32-bit whole numbers, stamped `time_s` on the LSL clock.
+    pub fn push_whole(&mut self, sample: impl Iterator<Item = f64>, time_s: f64) -> Result<()> {
+        self.whole.clear();
+        self.whole.extend(sample.map(|v| v as i32));
+        self.outlet.push_sample_ex(&self.whole, time_s, true).map_err(|e| failed("sending", e))
     }
 
     /// Sends one sample as 64-bit floats; `last` of a chunk sends the whole chunk off.
