@@ -4,10 +4,7 @@ use super::Stage;
 use crate::kind::{Kind, kind};
 
 pub mod cca;
-pub mod cca;
 pub mod join;
-mod linear_map;
-pub mod ridge;
 mod linear_map;
 pub mod ridge;
 
