@@ -17,6 +17,8 @@ pub mod bci2000;
 pub mod brainvision;
 pub mod edf;
 pub mod epochs;
+pub mod gallery;
+pub mod mapped;
 pub mod summary;
 pub mod world;
 pub mod xdf;

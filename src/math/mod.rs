@@ -25,6 +25,7 @@ pub mod platt;
 pub mod quantile;
 pub mod rdm;
 pub mod resample;
+pub mod retrieval;
 pub mod robust;
 pub mod schaefer;
 mod shrinkage;

@@ -4,7 +4,7 @@
 //! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
 //! samples to windows, `feature` window to matrix, vector or a richer window, or samples to vectors,
 //! `manifold` matrix to matrix or vector, `graph` features of nodes to graphs and what is made of
-//! them, `decode` any of these to scores.
+//! them, `decode` any of these to scores, `retrieve` vectors to the items of a gallery that are like them.
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
@@ -18,6 +18,7 @@ pub mod filter;
 pub mod graph;
 pub mod live;
 pub mod manifold;
+pub mod retrieve;
 pub mod spatial;
 #[cfg(test)]
 mod testing;
@@ -230,6 +231,7 @@ pub fn kinds() -> impl Iterator<Item = &'static Kind<dyn Stage>> + Clone {
         manifold::KINDS,
         graph::KINDS,
         decode::KINDS,
+        retrieve::KINDS,
     ]
     .into_iter()
     .flatten()
