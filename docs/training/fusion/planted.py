@@ -21,11 +21,11 @@ EVOKED, INDUCED, LATENTS, BACKGROUND = 8, 16, 8, 12
 ITEMS, HELD_OUT, EMBEDDING = 600, 100, 32
 RATE_HZ, ITEM_S, JITTER_S, AR = 120.0, 2.0, 0.05, 0.95
 START_S, LENGTH_S = -0.5, 1.5
-RADIAL_SEEN, TANGENTIAL_SEEN = 0.15, 0.35
+RADIAL_SEEN, TANGENTIAL_SEEN = 0.15, 0.2
 GAIN = 0.7
 # Peaks of evoked and induced sources, standard deviations of background and sensors.
-MICROVOLTS = (4.0, 9.0, 6.0, 3.0)
-FEMTOTESLA = (40.0, 90.0, 150.0, 60.0)
+MICROVOLTS = (2.5, 5.0, 6.0, 3.0)
+FEMTOTESLA = (30.0, 60.0, 150.0, 60.0)
 
 
 def latents():

@@ -15,7 +15,7 @@ from common.convolution import predict, train_encoder
 from common.export import export
 
 SEED = 4
-REPETITIONS, TEST_REPETITIONS, EPOCHS = 4, 10, 24
+REPETITIONS, TEST_REPETITIONS, EPOCHS = 4, 10, 16
 FIRST = planted.ITEMS - planted.HELD_OUT
 
 

@@ -47,7 +47,9 @@ def by_ridge(x, items, x_test, embeddings):
 
 
 def by_model(path, x, positions):
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     rows = [session.run(["embedding"], {"x": t.T[None], "positions": positions})[0] for t in x]
     return np.concatenate(rows)
 
