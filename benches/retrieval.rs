@@ -125,10 +125,7 @@ fn truth(world: &World) -> Vec<Vec<usize>> {
 }
 
 /// What `search` finds for each query, and how long it takes, in milliseconds, sorted.
-fn found(
-    world: &World,
-    mut search: impl FnMut(&Query, &mut Top),
-) -> (Vec<Vec<usize>>, Vec<f64>) {
+fn found(world: &World, mut search: impl FnMut(&Query, &mut Top)) -> (Vec<Vec<usize>>, Vec<f64>) {
     let (mut query, mut top) = (Query::new(LENGTH), Top::new(TOP));
     let (mut items, mut times) = (Vec::new(), Vec::new());
     for vector in world.queries.chunks_exact(LENGTH) {
@@ -150,7 +147,8 @@ fn measure(world: &World, built: &mut Built, truth: &[Vec<usize>]) {
     let items = &world.items;
     let (_, exact) = found(world, |query, top| exact::search(items, query, top));
     let (rough, quick) = found(world, |query, top| built.quantised.search(items, query, top));
-    let (near, quickest) = found(world, |query, top| assert!(built.graph.search(items, query, top)));
+    let (near, quickest) =
+        found(world, |query, top| assert!(built.graph.search(items, query, top)));
     let rates = [rates[0], rates[1], read(1)];
     let at = |times: &[f64], share: f64| times[(share * (times.len() - 1) as f64) as usize];
     let rate = bytes / at(&exact, 0.5) / 1e6;
@@ -166,7 +164,8 @@ fn measure(world: &World, built: &mut Built, truth: &[Vec<usize>]) {
         100.0 * rate / rates[0].max(rates[2])
     );
     for (name, times, got) in [("quantised", &quick, &rough), ("approximate", &quickest, &near)] {
-        let hits: usize = got.iter().zip(truth).map(|(g, t)| t.iter().filter(|i| g.contains(i)).count()).sum();
+        let hits: usize =
+            got.iter().zip(truth).map(|(g, t)| t.iter().filter(|i| g.contains(i)).count()).sum();
         println!(
             "  {name:12} {:7.3} ms (p99 {:.3}), {:.1} times as quick, recall {:.4}",
             at(times, 0.5),

@@ -129,7 +129,10 @@ fn python_writes_galleries() {
         assert_eq!(mapped, matches!(name, "single" | "a.npy"), "{name}");
         if name != "half" {
             let want = |i: usize| i as f32 / 7.0;
-            assert!(gallery.embeddings.as_ref().iter().enumerate().all(|(i, v)| *v == want(i)), "{name}");
+            assert!(
+                gallery.embeddings.as_ref().iter().enumerate().all(|(i, v)| *v == want(i)),
+                "{name}"
+            );
             continue;
         }
         assert_eq!(gallery.prior, Some(vec![1.0 / 1200.0; 1200]));

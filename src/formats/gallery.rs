@@ -59,7 +59,9 @@ impl AsRef<[f32]> for Numbers {
         match self {
             Numbers::Held(numbers) => numbers,
             // Of a file that is mapped it was found out that its numbers can be seen so.
-            Numbers::Mapped(file, place) => singles(&file.bytes()[place.clone()]).unwrap_or_default(),
+            Numbers::Mapped(file, place) => {
+                singles(&file.bytes()[place.clone()]).unwrap_or_default()
+            }
         }
     }
 }
@@ -138,7 +140,9 @@ impl Format {
                 numbers.collect()
             }
             Format::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Format::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+            Format::F64 => {
+                bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()
+            }
         }
     }
 }
@@ -157,8 +161,9 @@ fn safetensors(bytes: &[u8]) -> Result<Found> {
              array}}, path, metadata={{\"{KEY}\": json.dumps({{\"labels\": labels}})}}) (docs/retrieval.md)"
         ))
     })?;
-    let Labels { labels } = serde_json::from_str(about)
-        .map_err(|e| Error::input(format!("the metadata `{KEY}`: {e}; expected {{\"labels\": [...]}}")))?;
+    let Labels { labels } = serde_json::from_str(about).map_err(|e| {
+        Error::input(format!("the metadata `{KEY}`: {e}; expected {{\"labels\": [...]}}"))
+    })?;
     let tensor = |name: &str| tensor(&header, bytes.len() - body, name);
     let (format, shape, place) = tensor("embeddings")?.ok_or_else(|| {
         Error::input("has no tensor `embeddings`, one row of numbers for each item")
@@ -174,13 +179,17 @@ fn safetensors(bytes: &[u8]) -> Result<Found> {
 
 /// The header of a safetensors file, and how many bytes there are before its body.
 fn header(bytes: &[u8]) -> Result<(Metadata, usize)> {
-    let size = bytes.first_chunk().and_then(|first| usize::try_from(u64::from_le_bytes(*first)).ok());
-    let size = size.filter(|n| *n <= MAX_HEADER_BYTES && bytes.get(8) == Some(&b'{')).ok_or_else(|| {
-        Error::input("is no gallery: expected a safetensors file, or an array of NumPy (.npy)")
-    })?;
+    let size =
+        bytes.first_chunk().and_then(|first| usize::try_from(u64::from_le_bytes(*first)).ok());
+    let size = size.filter(|n| *n <= MAX_HEADER_BYTES && bytes.get(8) == Some(&b'{')).ok_or_else(
+        || Error::input("is no gallery: expected a safetensors file, or an array of NumPy (.npy)"),
+    )?;
     let held = &bytes[8..];
     let text = held.get(..size).ok_or_else(|| {
-        Error::input(format!("breaks off inside its header: {} of {size} bytes; copy it again", held.len()))
+        Error::input(format!(
+            "breaks off inside its header: {} of {size} bytes; copy it again",
+            held.len()
+        ))
     })?;
     let header = serde_json::from_slice(text)
         .map_err(|e| Error::input(format!("the header of the safetensors file is damaged: {e}")))?;
@@ -188,7 +197,11 @@ fn header(bytes: &[u8]) -> Result<(Metadata, usize)> {
 }
 
 /// Format, shape, and the bytes of the body, of which there are `held`, of the tensor `name`, if there is one.
-fn tensor(header: &Metadata, held: usize, name: &str) -> Result<Option<(Format, Vec<usize>, Range<usize>)>> {
+fn tensor(
+    header: &Metadata,
+    held: usize,
+    name: &str,
+) -> Result<Option<(Format, Vec<usize>, Range<usize>)>> {
     let Some(info) = header.info(name) else { return Ok(None) };
     let format = match info.dtype {
         Dtype::F16 => Format::F16,
@@ -205,7 +218,8 @@ fn tensor(header: &Metadata, held: usize, name: &str) -> Result<Option<(Format, 
             "breaks off inside the tensor `{name}`: {held} of {end} bytes are there; copy it again"
         )));
     }
-    check_size(&info.shape, format, end - start).map_err(|e| e.at(format_args!("the tensor `{name}`")))?;
+    check_size(&info.shape, format, end - start)
+        .map_err(|e| e.at(format_args!("the tensor `{name}`")))?;
     Ok(Some((format, info.shape.clone(), start..end)))
 }
 
@@ -221,7 +235,9 @@ fn check_size(shape: &[usize], format: Format, held: usize) -> Result<()> {
 /// Checks that there are embeddings for these labels. Returns how many numbers each has.
 fn check_shape(shape: &[usize], labels: &[String]) -> Result<usize> {
     let &[items, length] = shape else {
-        return Err(Error::input(format!("the embeddings have the shape {shape:?}, expected [items, numbers]")));
+        return Err(Error::input(format!(
+            "the embeddings have the shape {shape:?}, expected [items, numbers]"
+        )));
     };
     if items == 0 || items > MAX_ITEMS || length == 0 || length > MAX_LENGTH {
         return Err(Error::input(format!(
@@ -229,7 +245,10 @@ fn check_shape(shape: &[usize], labels: &[String]) -> Result<usize> {
         )));
     }
     if items != labels.len() {
-        return Err(Error::input(format!("has {items} embeddings and {} labels; expected as many", labels.len())));
+        return Err(Error::input(format!(
+            "has {items} embeddings and {} labels; expected as many",
+            labels.len()
+        )));
     }
     for (i, label) in labels.iter().enumerate() {
         if label.len() > MAX_LABEL_BYTES || label.contains(['\n', '\r']) {
@@ -247,7 +266,9 @@ fn check_shape(shape: &[usize], labels: &[String]) -> Result<usize> {
 /// How likely items are, so that the sum is 1.
 fn prior(format: Format, shape: &[usize], bytes: &[u8], items: usize) -> Result<Vec<f64>> {
     if shape != [items] {
-        return Err(Error::input(format!("the tensor `prior` has the shape {shape:?}, expected [{items}]")));
+        return Err(Error::input(format!(
+            "the tensor `prior` has the shape {shape:?}, expected [{items}]"
+        )));
     }
     let mut prior: Vec<f64> = match format {
         Format::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
@@ -268,7 +289,8 @@ fn prior(format: Format, shape: &[usize], bytes: &[u8], items: usize) -> Result<
 }
 
 fn npy(bytes: &[u8], labels: &str) -> Result<Found> {
-    let damaged = || Error::input("the header of the array is damaged; save it again with numpy.save");
+    let damaged =
+        || Error::input("the header of the array is damaged; save it again with numpy.save");
     // Two bytes of version, then the size of the header in two (version 1) or four bytes.
     let (size, start) = match bytes.get(NPY.len()..) {
         Some([1, _, a, b, ..]) => (usize::from(u16::from_le_bytes([*a, *b])), 10),
@@ -289,7 +311,9 @@ fn npy(bytes: &[u8], labels: &str) -> Result<Found> {
         }
     };
     if fortran {
-        return Err(Error::input("the array is in Fortran order; save numpy.ascontiguousarray(array)"));
+        return Err(Error::input(
+            "the array is in Fortran order; save numpy.ascontiguousarray(array)",
+        ));
     }
     check_size(&shape, format, place.len()).map_err(|e| e.at("the array"))?;
     let labels: Vec<String> = labels.lines().map(str::to_string).collect();

@@ -15,7 +15,8 @@ impl Mapped {
     /// Opens the file at `path`. As long as it is open, nobody may write to it: a file that is cut then ends the
     /// program. (To replace it, write another one and rename it.)
     pub fn open(path: &Path) -> Result<Self> {
-        let failed = |e: std::io::Error| Error::input(format!("cannot be read: {e}")).at(path.display());
+        let failed =
+            |e: std::io::Error| Error::input(format!("cannot be read: {e}")).at(path.display());
         let file = File::open(path).map_err(failed)?;
         let about = file.metadata().map_err(failed)?;
         if !about.is_file() {

@@ -105,7 +105,8 @@ impl Retrieval {
         }
         let clusters = Clusters::new(truth);
         let share = |hit: &dyn Fn(usize) -> f64, chance| Figure {
-            found: clusters.mean(&ranks.iter().map(|rank| hit(*rank)).collect::<Vec<_>>(), resampling),
+            found: clusters
+                .mean(&ranks.iter().map(|rank| hit(*rank)).collect::<Vec<_>>(), resampling),
             chance,
         };
         let n = items as f64;
@@ -122,7 +123,10 @@ impl Retrieval {
             items,
             top_1: within(1),
             top_5: within(5),
-            median_rank: Figure { found: clusters.median(ranks, resampling), chance: (n + 1.0) / 2.0 },
+            median_rank: Figure {
+                found: clusters.median(ranks, resampling),
+                chance: (n + 1.0) / 2.0,
+            },
             choices: WAYS.into_iter().filter(|ways| *ways <= items).map(choice).collect(),
         })
     }
@@ -193,7 +197,8 @@ impl Clusters {
             return Interval::point(observed);
         }
         let mean_of = |drawn: &[usize]| {
-            let (s, n) = drawn.iter().fold((0.0, 0.0), |(s, n), i| (s + sums[*i].0, n + sums[*i].1));
+            let (s, n) =
+                drawn.iter().fold((0.0, 0.0), |(s, n), i| (s + sums[*i].0, n + sums[*i].1));
             s / n
         };
         let resampled = self.resampled(resampling, mean_of);
@@ -297,7 +302,10 @@ mod tests {
         assert_eq!(once.top_1, often.top_1);
         assert_eq!(once.median_rank.found.value, often.median_rank.found.value);
         let found = once.top_1.found;
-        assert!(found.low < found.value && found.value < found.high && found.high < 0.5, "{found:?}");
+        assert!(
+            found.low < found.value && found.value < found.high && found.high < 0.5,
+            "{found:?}"
+        );
         // As wide as that of so many independent trials, more or less.
         let wanted = 2.0 * 1.96 * (found.value * (1.0 - found.value) / 40.0).sqrt();
         assert!(((found.high - found.low) / wanted - 1.0).abs() < 0.3, "{found:?} {wanted}");

@@ -180,7 +180,8 @@ fn large_files_stay_where_they_are() {
         assert_eq!(mapped, start.is_multiple_of(4), "{spaces}");
     }
     let path = folder.path().join("gallery.npy");
-    fs::write(&path, array("<f4", "False", &format!("({items}, {length})"), &singles_of(&numbers))).unwrap();
+    fs::write(&path, array("<f4", "False", &format!("({items}, {length})"), &singles_of(&numbers)))
+        .unwrap();
     let text = read(&path).unwrap_err().to_string();
     assert!(text.contains("gallery.txt") && text.contains("one a line"), "{text}");
     fs::write(path.with_extension("txt"), labels.join("\n")).unwrap();

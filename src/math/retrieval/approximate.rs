@@ -12,7 +12,7 @@
 
 use super::code::{encode, padded};
 use super::kernel::Bytewise;
-use super::{Items, Query, Top, dot, rank};
+use super::{Items, Query, Top, norm, rank};
 use crate::error::{Error, Result};
 use crate::math::simd::Cpu;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
@@ -34,7 +34,8 @@ impl Approximate {
     /// Builds the graph of `items`, for queries that want the best `top`. Takes about a minute for 10^5 rows.
     pub fn new<R: AsRef<[f32]>>(items: &Items<R>, top: usize) -> Result<Self> {
         let width = padded(items.length()) + Tail::BYTES;
-        let failed = |e: &dyn std::fmt::Display| Error::run(format!("the graph of the gallery: {e}"));
+        let failed =
+            |e: &dyn std::fmt::Display| Error::run(format!("the graph of the gallery: {e}"));
         let candidates = WIDTH.max(4 * top).min(items.count());
         let options = IndexOptions {
             dimensions: width,
@@ -51,7 +52,7 @@ impl Approximate {
         let (mut rest, mut code) = (vec![0.0; items.length()], vec![0; width]);
         for item in 0..items.count() {
             let lift = items.rest(item, &mut rest);
-            write(items, &rest, lift, items.inverse[item], &mut code);
+            write(items, &rest, lift, items.size * items.inverse[item], &mut code);
             index.add(item as u64, &code).map_err(|e| failed(&e))?;
         }
         Ok(Self { index, candidates, code })
@@ -59,10 +60,14 @@ impl Approximate {
 
     /// Puts the items most similar to what `query` was aimed at into `top`. `items` are those that this was made of.
     /// False if the index failed, as it does where there is no memory. Allocates.
-    pub fn search<R: AsRef<[f32]>>(&mut self, items: &Items<R>, query: &Query, top: &mut Top) -> bool {
+    pub fn search<R: AsRef<[f32]>>(
+        &mut self,
+        items: &Items<R>,
+        query: &Query,
+        top: &mut Top,
+    ) -> bool {
         top.clear();
-        let lift = if items.centre { 0.0 } else { dot(&items.mean, &query.rest) };
-        write(items, &query.rest, lift, 1.0 / items.size, &mut self.code);
+        write(items, &query.rest, items.lift(&query.rest), 1.0, &mut self.code);
         let Ok(found) = self.index.search(&self.code, self.candidates) else { return false };
         let known = found.keys.iter().map(|key| *key as usize).filter(|item| *item < items.count());
         rank(items, query, known, top);
@@ -75,7 +80,7 @@ impl Approximate {
 struct Tail {
     /// What the bytes are multiplied with.
     scale: f32,
-    /// The product of mean and rest, and half of that of the mean with itself; 0 where the mean is taken off.
+    /// The lift, and half of the product of the mean with itself; 0 where the mean is taken off.
     mean: f32,
     /// One over the length of the row.
     inverse: f32,
@@ -90,17 +95,18 @@ impl Tail {
     }
 
     fn read(from: &[i8]) -> Self {
-        let number = |k: usize| f32::from_le_bytes(std::array::from_fn(|i| from[4 * k + i].cast_unsigned()));
+        let number =
+            |k: usize| f32::from_le_bytes(std::array::from_fn(|i| from[4 * k + i].cast_unsigned()));
         Self { scale: number(0), mean: number(1), inverse: number(2) }
     }
 }
 
-/// Writes the code of a row or query: of its `rest` without the mean, of the product of the two, `lift`, and of one over
-/// its length.
+/// Writes the code of a row or query by its rest, its lift, and one over its length.
 fn write<R>(items: &Items<R>, rest: &[f64], lift: f64, inverse: f64, code: &mut [i8]) {
     let (bytes, tail) = code.split_at_mut(code.len() - Tail::BYTES);
     let scale = encode(rest, bytes) as f32;
-    let half = if items.centre { 0.0 } else { dot(&items.mean, &items.mean) / 2.0 };
+    let mean = norm(&items.mean) / items.size;
+    let half = if items.centre { 0.0 } else { mean * mean / 2.0 };
     Tail { scale, mean: (lift + half) as f32, inverse: inverse as f32 }.write(tail);
 }
 
@@ -114,7 +120,8 @@ fn distance(width: usize, cpu: Cpu) -> Distance {
         // `width` bytes, its number of dimensions, which `Index` checks of all that is added and searched for; and
         // none is moved or written while it asks.
         let [a, b] = [a, b].map(|code| unsafe { std::slice::from_raw_parts(code, width) });
-        let ((a, a_tail), (b, b_tail)) = (a.split_at(width - Tail::BYTES), b.split_at(width - Tail::BYTES));
+        let ((a, a_tail), (b, b_tail)) =
+            (a.split_at(width - Tail::BYTES), b.split_at(width - Tail::BYTES));
         let (one, other) = (Tail::read(a_tail), Tail::read(b_tail));
         let rests = cpu.run(Bytewise(a, b)) as f32 * one.scale * other.scale;
         1.0 - (rests + one.mean + other.mean) * one.inverse * other.inverse

@@ -130,7 +130,6 @@ impl<R: AsRef<[f32]>> Work for ScanBytes<'_, R> {
     fn run<S: Simd>(self, simd: S) {
         let length = self.words.len();
         let mut least = self.top.least();
-        let over_size = 1.0 / self.items.size;
         let mut first = 0;
         for rows in self.rows.chunks(ROWS * length) {
             let mut totals = [0; ROWS];
@@ -146,7 +145,7 @@ impl<R: AsRef<[f32]>> Work for ScanBytes<'_, R> {
                 let item = first + r;
                 let (scale, lift) = self.scales[item];
                 let rest = total as f64 * self.scale * f64::from(scale) + f64::from(lift);
-                let product = rest * over_size + self.query.mean;
+                let product = rest * self.items.size + self.query.mean;
                 let similarity = self.items.from_product(item, product, self.query);
                 if similarity > least {
                     self.top.offer(similarity, item);

@@ -110,14 +110,20 @@ impl<R: AsRef<[f32]>> Items<R> {
         (product - query.shift) * self.inverse[item] + bonus
     }
 
-    /// Writes what is left of row `item` without the mean. Returns the product of that with the mean; 0 where the mean
-    /// is taken off anyway.
+    /// Writes what is left of row `item` without the mean, in units of [`Self::size`]. Returns the product of that with
+    /// the mean; 0 where the mean is taken off anyway.
     fn rest(&self, item: usize, out: &mut [f64]) -> f64 {
         let row = &self.rows.as_ref()[item * self.length..(item + 1) * self.length];
         for ((out, v), mean) in out.iter_mut().zip(row).zip(&self.mean) {
-            *out = f64::from(*v) - mean;
+            *out = (f64::from(*v) - mean) / self.size;
         }
-        if self.centre { 0.0 } else { dot(&self.mean, out) }
+        self.lift(out)
+    }
+
+    /// The product of what is left of a row or query with the mean, in units of [`Self::size`]; 0 where the mean is taken
+    /// off anyway.
+    fn lift(&self, rest: &[f64]) -> f64 {
+        if self.centre { 0.0 } else { dot(&self.mean, rest) / self.size }
     }
 }
 
@@ -144,8 +150,8 @@ fn mean(numbers: &[f32], length: usize) -> Vec<f64> {
 pub struct Query {
     /// Its direction.
     unit: Vec<f64>,
-    /// As long as the rows are on average, less their mean where that is not taken off anyway: the product with a row is
-    /// the row's rest times this, with the row's product of rest and mean, over that length, and `mean`.
+    /// What is left of it without the mean, where that is not taken off anyway: the product of the direction with a row
+    /// is [`Items::size`] times (the row's rest times this, and the row's lift), and `mean`.
     rest: Vec<f64>,
     /// The product of the direction with the mean of the rows.
     mean: f64,
@@ -175,9 +181,9 @@ impl Query {
         }
         self.mean = dot(&items.mean, &self.unit);
         self.shift = if items.centre { self.mean } else { 0.0 };
-        let share = if items.centre { 0.0 } else { 1.0 };
+        let share = if items.centre { 0.0 } else { 1.0 / items.size };
         for ((rest, unit), mean) in self.rest.iter_mut().zip(&self.unit).zip(&items.mean) {
-            *rest = items.size * unit - share * mean;
+            *rest = unit - share * mean;
         }
     }
 }

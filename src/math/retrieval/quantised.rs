@@ -20,7 +20,7 @@ pub const MORE_CANDIDATES: usize = 12;
 #[derive(Debug)]
 pub struct Quantised {
     rows: Vec<i8>,
-    /// Of each row what its bytes are multiplied with, and its product of rest and mean.
+    /// Of each row what its bytes are multiplied with, and its lift.
     scales: Vec<(f32, f32)>,
     words: Vec<i16>,
     candidates: Top,

@@ -83,7 +83,9 @@ fn a_row_scores_the_same_alone_and_among_others() {
     let vector = near(&rows, 19, 3);
     let alone = exact::similarities(&items, &aimed(&items, &vector));
     let together = exactly(&items, &vector, 23);
-    assert!(together.iter().all(|(similarity, item)| similarity.to_bits() == alone[*item].to_bits()));
+    assert!(
+        together.iter().all(|(similarity, item)| similarity.to_bits() == alone[*item].to_bits())
+    );
 }
 
 #[test]

@@ -210,7 +210,9 @@ impl Ready {
         let finder = match settings.search {
             Search::Exact => Finder::Exact,
             Search::Quantised => Finder::Quantised(Quantised::new(&items, top)),
-            Search::Approximate => Finder::Approximate(Approximate::new(&items, top).map_err(here)?),
+            Search::Approximate => {
+                Finder::Approximate(Approximate::new(&items, top).map_err(here)?)
+            }
         };
         let spec = Spec {
             payload: Payload::Ranking,
