@@ -201,6 +201,7 @@ impl Spec {
             cols,
             data: Vec::with_capacity(rows * cols),
             text: String::with_capacity(self.text_bytes()),
+            model: 0,
         }
     }
 
@@ -294,8 +295,10 @@ pub struct Frame {
     pub cols: usize,
     /// `rows * cols` numbers, row by row.
     pub data: Vec<f64>,
-    /// The text of a marker.
+    /// The text of a marker, the labels of a ranking, the words of a text.
     pub text: String,
+    /// The first half of the SHA-256 of the model that others have trained and that made it; 0 if none did.
+    pub model: u128,
 }
 
 impl Frame {
@@ -329,8 +332,9 @@ impl Frame {
         self.data.extend_from_slice(&other.data);
     }
 
-    /// Takes over everything but the numbers: span, flags, text.
+    /// Takes over everything but the numbers: span, flags, text, model.
     pub fn copy_head(&mut self, other: &Frame) {
+        self.model = other.model;
         self.input = other.input;
         self.span = other.span;
         self.flags = other.flags;

@@ -39,7 +39,8 @@ fn frame(spec: &Spec, data: &[f64]) -> Frame {
     frame.resize(data.len() / spec.cols, spec.cols);
     frame.data.copy_from_slice(data);
     let last = frame.rows as u64 - 1;
-    frame.span = Span { first: 0, last, first_s: 0.0, last_s: last as f64 / RATE_HZ, arrived_s: 9.0 };
+    frame.span =
+        Span { first: 0, last, first_s: 0.0, last_s: last as f64 / RATE_HZ, arrived_s: 9.0 };
     frame
 }
 
@@ -69,7 +70,11 @@ fn check(kind: &str, settings: &str, window: &[f64], want: &str, tolerance: f64)
     let (shape, want_data) = golden(want);
     assert_eq!([out.rows, out.cols], shape[..], "{want}");
     assert_eq!([got.rows, got.cols], shape[..], "{want}");
-    assert_eq!(out.channels.len(), if kind == "scale" { out.cols } else { out.rows }, "{want}: names");
+    assert_eq!(
+        out.channels.len(),
+        if kind == "scale" { out.cols } else { out.rows },
+        "{want}: names"
+    );
     let error = relative_error(&got.data, &want_data);
     println!("{want}: {error:.1e}");
     assert!(error < tolerance, "{want}: {error:e}");
@@ -280,8 +285,7 @@ impl Person {
         let spec = eight();
         let window = |i: usize| {
             let class = i % 2;
-            let data: Vec<f64> =
-                (0..128).flat_map(|t| self.sample(t, class, evoked)).collect();
+            let data: Vec<f64> = (0..128).flat_map(|t| self.sample(t, class, evoked)).collect();
             (frame(&spec, &data), class)
         };
         (0..count).map(window).unzip()
@@ -289,8 +293,7 @@ impl Person {
 
     fn sample(&mut self, t: usize, class: usize, evoked: bool) -> Vec<f64> {
         let bump = |at: f64| (-((t as f64 - at) / 8.0).powi(2)).exp();
-        let mut s: Vec<f64> =
-            (0..SOURCES).map(|_| StandardNormal.sample(&mut self.rng)).collect();
+        let mut s: Vec<f64> = (0..SOURCES).map(|_| StandardNormal.sample(&mut self.rng)).collect();
         if evoked {
             // Each source answers to both classes at its own time; two of them with another sign.
             for (i, s) in s.iter_mut().enumerate() {
@@ -334,7 +337,8 @@ fn accuracy(windows: &(Vec<Frame>, Vec<usize>), mut decide: impl FnMut(&Frame) -
 
 /// Lets the adapter at the head of `chain` learn someone from labelled windows.
 fn refit(chain: &mut [Box<dyn Stage>], windows: &(Vec<Frame>, Vec<usize>)) {
-    let examples = Examples { frames: &windows.0, labels: &windows.1, ..Examples::new(&[], &[], &[]) };
+    let examples =
+        Examples { frames: &windows.0, labels: &windows.1, ..Examples::new(&[], &[], &[]) };
     let classes = classes();
     let adapter = chain[0].fitted().unwrap();
     assert!(adapter.refit(&Examples { classes: &classes, ..examples }).unwrap());
@@ -377,7 +381,9 @@ fn a_frozen_decoder_of_responses_is_restored_for_another_person() {
     fit(&mut chain, &train, &labels);
     let template = |class: usize| -> Vec<f64> {
         let of = train.iter().zip(&labels).filter(|(_, l)| **l == class);
-        (0..train[0].data.len()).map(|i| of.clone().map(|(f, _)| f.data[i]).sum::<f64>() / 100.0).collect()
+        (0..train[0].data.len())
+            .map(|i| of.clone().map(|(f, _)| f.data[i]).sum::<f64>() / 100.0)
+            .collect()
     };
     let templates = [template(0), template(1)];
     let mut measure = |chain: &mut [Box<dyn Stage>], windows: &(Vec<Frame>, Vec<usize>)| {

@@ -36,12 +36,16 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
     let plan = Plan::new(asked.config, asked.sets)?;
     let epochs = weighted(cut(&plan, asked.recordings)?, asked.weights)?;
     let tested = asked.tune.map_or_else(|| plan.clone(), |method| plan.tuned(method));
-    let results = cross_validated(std::slice::from_ref(&tested), epochs.clone(), Protocol::Within)?;
+    let results = match plan.scores()? {
+        true => cross_validated(std::slice::from_ref(&tested), epochs.clone(), Protocol::Within)?,
+        false => Vec::new(),
+    };
     let epochs = Epochs::pool(epochs)?;
     let choice = search(&tested, &epochs, asked.out)?;
     let tuned = choice.as_ref().map(|c| c.sets.clone()).unwrap_or_default();
     let plan = plan.with(&tuned);
     let mut tail = plan.tail()?;
+    let epochs_learned = epochs.frames.len();
     tail.fit(&epochs.spec, &epochs.examples())?;
     let mut facts = Facts::new(epochs.input, plan.links()?, epochs.classes);
     facts.data = epochs.provenance;
@@ -59,6 +63,13 @@ pub fn fit(asked: &Fit<'_>) -> Result<()> {
     if asked.json {
         let text = serde_json::json!({ "model": asked.out, "results": results, "tuned": choice });
         return print_json(&text);
+    }
+    if results.is_empty() {
+        return print(&format!(
+            "learned from {} epochs; how well it does on others, `saltatory evaluate --protocol held-out` tells\nmodel written to {}",
+            epochs_learned,
+            asked.out.display()
+        ));
     }
     let tuned = choice.map(|choice| report::tuned(&choice, &results)).unwrap_or_default();
     print(&format!("{}{tuned}model written to {}", report::table(&results), asked.out.display()))
@@ -160,6 +171,9 @@ pub struct Evaluate<'a> {
 /// Cross-validates the pipeline of a config, and those that it is compared with.
 pub fn evaluate(asked: &Evaluate<'_>) -> Result<()> {
     let plan = Plan::new(asked.config, asked.sets)?;
+    if asked.protocol == Protocol::HeldOut {
+        return held_out(&plan, asked);
+    }
     let mut results = Vec::new();
     for phase in asked.filters {
         let plan = plan.filtered(*phase);
@@ -193,6 +207,45 @@ pub fn evaluate(asked: &Evaluate<'_>) -> Result<()> {
     print(&report::table(&results))
 }
 
+/// Tests what was learned before, on recordings that it has not seen.
+fn held_out(plan: &Plan, asked: &Evaluate<'_>) -> Result<()> {
+    if asked.tune.is_some() || !asked.only.is_empty() || asked.filters != [Phase::Causal] {
+        return Err(Error::config(
+            "--protocol held-out takes the pipeline of the config as it is: without --tune, --only and --filter",
+        ));
+    }
+    let bar = progress(asked.recordings.len(), "running");
+    let mut answers = Vec::new();
+    for name in asked.recordings {
+        answers.push((name.clone(), plan.held_out(name)?));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let scores = answers.iter().filter_map(|(name, held_out)| held_out.evaluation(name));
+    let results: Vec<Evaluation> = scores.collect();
+    let retrieved: Option<()> = None; // RETRIEVED
+    if let Some(path) = asked.report {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("json") => {}
+            _ => return Err(Error::config("--protocol held-out writes its --report as .json")),
+        }
+        let text = serde_json::json!({ "results": results, "retrieval": retrieved });
+        std::fs::write(path, text.to_string())
+            .map_err(|e| Error::run(format!("{}: cannot write: {e}", path.display())))?;
+    }
+    if asked.json {
+        return print_json(&serde_json::json!({
+            "config": asked.config,
+            "protocol": asked.protocol,
+            "results": results,
+            "retrieval": retrieved,
+        }));
+    }
+    let tables =
+        [(!results.is_empty()).then(|| report::table(&results)), retrieved.map(|()| String::new())];
+    print(&tables.into_iter().flatten().collect::<Vec<_>>().join("\n"))
+}
+
 /// The plans whose names are among `only`, in their order; all if it is empty.
 fn chosen(plans: Vec<Plan>, only: &[String]) -> Result<Vec<Plan>> {
     let names: Vec<String> = plans.iter().map(Plan::pipeline).collect::<Result<_>>()?;
@@ -213,7 +266,7 @@ fn cross_validated(
 ) -> Result<Vec<Evaluation>> {
     let folds = match protocol {
         Protocol::Within => crate::fit::FOLDS,
-        Protocol::Cross | Protocol::PseudoOnline => epochs.len(),
+        _ => epochs.len(),
     };
     let bar = progress(folds * plans.len(), "validating");
     let results = cross_validate(plans, epochs, protocol, &|| bar.inc(1));
@@ -263,6 +316,7 @@ pub(super) fn what_was_done(
         Protocol::Within => "all recordings as one session, 5 stratified folds",
         Protocol::Cross => "each recording by a model of the others",
         Protocol::PseudoOnline => "whole recordings, window by window, by a model of the others",
+        Protocol::HeldOut => "each recording by what was learned before, on others",
     };
     let mut facts = vec![
         Fact::new("protocol", how),

@@ -1,6 +1,6 @@
 //! `saltatory run`: runs a config, watches it, and tells how it went.
 
-use super::running::{Learning, Running};
+use super::running::{Learning, Running, Seen, seen};
 use super::stop::Stop;
 use crate::config::{self, Config, Node, Unit};
 use crate::deadline;
@@ -16,7 +16,7 @@ use crate::sources::Speed;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The place of our own sink in the ledger.
 const RECORDER: &str = "report";
@@ -162,23 +162,21 @@ impl Keeper {
     }
 }
 
-/// What tells that a file has changed; `None` when there is none.
-type Seen = Option<(SystemTime, u64)>;
-
 /// Looks for changes of the files that a run was started from.
 struct Reload {
     path: PathBuf,
-    model: Option<PathBuf>,
+    /// The config, and what it refers to.
+    files: Vec<PathBuf>,
     sets: Vec<String>,
-    seen: [Seen; 2],
+    seen: Vec<Seen>,
     looked: Instant,
 }
 
 impl Reload {
     fn new(config: &Config, sets: &[String]) -> Self {
-        let (path, model) = (config.path.clone(), config.model.clone());
-        let seen = changed(&path, model.as_deref());
-        Self { path, model, sets: sets.to_vec(), seen, looked: Instant::now() }
+        let (path, files) = (config.path.clone(), files(config));
+        let seen = look_at(&files);
+        Self { path, files, sets: sets.to_vec(), seen, looked: Instant::now() }
     }
 
     /// Swaps the pipeline if a file has changed. What does not fit is said, and the run goes on as it
@@ -188,14 +186,18 @@ impl Reload {
             return;
         }
         self.looked = Instant::now();
-        let now = changed(&self.path, self.model.as_deref());
+        let now = look_at(&self.files);
         if now == self.seen {
             return;
         }
         self.seen = now;
         let loaded = config::load(&self.path, &self.sets);
         let swapped = loaded.and_then(|config| {
-            self.model.clone_from(&config.model);
+            let files = files(&config);
+            if files != self.files {
+                self.seen = look_at(&files);
+                self.files = files;
+            }
             running.swap(config)
         });
         match swapped {
@@ -208,14 +210,14 @@ impl Reload {
     }
 }
 
-/// When the config and its model were last written, and how long they are: a file that is seen half
-/// written may keep its time, but not its length.
-fn changed(path: &Path, model: Option<&Path>) -> [Seen; 2] {
-    let seen = |p: &Path| {
-        let facts = std::fs::metadata(p).ok()?;
-        Some((facts.modified().ok()?, facts.len()))
-    };
-    [seen(path), model.and_then(seen)]
+/// The config, its model, and what its stages are made from.
+fn files(config: &Config) -> Vec<PathBuf> {
+    let stages = config.stages.iter().flat_map(|stage| stage.unit.files());
+    std::iter::once(config.path.clone()).chain(config.model.clone()).chain(stages).collect()
+}
+
+fn look_at(files: &[PathBuf]) -> Vec<Seen> {
+    files.iter().map(|path| seen(path)).collect()
 }
 
 /// Adds our own sink behind every stage that makes the last kind of decision; where nothing decides,

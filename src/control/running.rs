@@ -21,10 +21,11 @@ use crate::sinks::RunFacts;
 use crate::sources::Speed;
 use crate::stages::live::LiveReader;
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Frames that fit between the lane and a sink ...
 const OUTBOX: usize = 1024;
@@ -69,6 +70,18 @@ struct Stage {
     spec: Spec,
     /// Whether it learns from examples.
     fitted: bool,
+    /// The files that it is made from, as they were then.
+    files: Vec<Seen>,
+}
+
+/// When a file was last written, and how long it is: a file that is seen half written may keep its time, but not its
+/// length.
+pub type Seen = Option<(SystemTime, u64)>;
+
+/// How a file looks now.
+pub fn seen(path: &Path) -> Seen {
+    let facts = std::fs::metadata(path).ok()?;
+    Some((facts.modified().ok()?, facts.len()))
 }
 
 /// What of a config cannot change while it runs, part by part: its name, and all that was said of it.
@@ -198,6 +211,7 @@ impl Running {
         !theirs.fitted
             && ours.settings == theirs.settings
             && ours.spec == theirs.spec
+            && ours.files == theirs.files
             && same_inputs
     }
 
@@ -313,6 +327,7 @@ fn prepare(config: &mut Config, sources: &[Spec]) -> Result<(Vec<Stage>, Vec<Spe
         settings: unit.settings.clone(),
         spec: specs[i].clone(),
         fitted: fitted[i],
+        files: unit.unit.files().iter().map(|path| seen(path)).collect(),
     };
     let stages = config.stages.iter().enumerate().map(stage).collect();
     Ok((stages, specs))

@@ -143,7 +143,7 @@ pub(super) fn epoch_settings(
 }
 
 /// The stage that cuts epochs out of a recording. That is read in order of time, so no marker comes late.
-fn epoch_stage(
+pub(super) fn epoch_stage(
     fit: Option<&config::Fit>,
     classes: &Classes,
     window: &serde_json::Value,

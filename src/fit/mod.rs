@@ -2,7 +2,7 @@
 //!
 //! `plan` takes a pipeline apart, `epochs` cuts labelled examples out of recordings, `branch` out of a
 //! pipeline that runs, `enough` says when more of them stop helping, `tail` is the part
-//! of the pipeline behind the windowing, `validate` cross-validates it, `online` runs it over whole
+//! of the pipeline behind the windowing, `validate` cross-validates it, `held_out` tests what was learned before, `online` runs it over whole
 //! recordings, `tune` searches settings, `zero_phase` filters as papers
 //! do. `metrics` scores decisions, `stats` says how sure a score is, `pictures` makes vectors small enough
 //! to draw, `summary` and `portrait` gather what `report` shows.
@@ -10,6 +10,7 @@
 mod branch;
 mod enough;
 mod epochs;
+mod held_out;
 pub mod metrics;
 mod online;
 pub mod pictures;
@@ -29,6 +30,7 @@ pub use branch::Branch;
 pub(crate) use branch::free;
 pub use enough::{Gain, LEAST_TRIALS, enough, gain};
 pub use epochs::Epochs;
+pub use held_out::HeldOut;
 pub use online::{Online, Window};
 pub use plan::{Phase, Plan};
 pub use pseudo::{Felt, pseudo_online};

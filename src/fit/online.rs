@@ -93,7 +93,7 @@ impl Plan {
 }
 
 /// The pipeline of `config` with the collector behind stage `last`. Entry 0 are samples, 1 markers.
-fn assemble(
+pub(super) fn assemble(
     config: Config,
     entries: &[Spec; 2],
     by_entry: &[usize],

@@ -6,7 +6,7 @@ use crate::config::{self, Config, Method, Node, Tune, Unit};
 use crate::error::{Error, Result};
 use crate::frame::Spec;
 use crate::model::{Facts, Link};
-use crate::stages::{Stage, window};
+use crate::stages::{Stage, decode, window};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,6 +112,13 @@ impl Plan {
         let mut facts = Facts::new(epochs.input, self.links()?, epochs.classes);
         facts.data = epochs.provenance;
         Ok(facts)
+    }
+
+    /// Whether what learns gives scores, which can be cross-validated; else, say, embeddings.
+    pub fn scores(&self) -> Result<bool> {
+        let decoders = decode::KINDS;
+        let is_decoder = |link: &Link| decoders.iter().any(|kind| kind.name == link.kind);
+        Ok(self.links()?.iter().any(is_decoder))
     }
 
     /// The stages behind the windowing, up to the last that learns.

@@ -27,6 +27,8 @@ pub enum Protocol {
     /// Each whole recording is run through the whole pipeline, with a model trained on the others: every
     /// window counts, and doing nothing is a class.
     PseudoOnline,
+    /// Each recording is tested by the model of the config, or by a network that others have trained: nothing is learned.
+    HeldOut,
 }
 
 /// The score of one pipeline on one set of recordings.
@@ -136,6 +138,9 @@ pub fn evaluate(
             let text = "pseudo-online scores need whole recordings: use `pseudo_online`";
             return Err(Error::config(text));
         }
+        Protocol::HeldOut => {
+            return Err(Error::config("what was learned before is tested by `held_out`"));
+        }
     }
     Ok(all)
 }
@@ -144,6 +149,48 @@ pub fn evaluate(
 pub(super) fn within(epochs: &Epochs) -> (usize, Vec<usize>) {
     let folds = FOLDS.min(epochs.counts().into_iter().min().unwrap_or(0));
     (folds, stratified(&epochs.labels, folds))
+}
+
+impl Evaluation {
+    /// The scores of `trials`, each of which was decided `decision_s` after its cue; without the area under the curve.
+    pub(super) fn of(
+        pipeline: String,
+        recording: String,
+        classes: Vec<String>,
+        folds: Vec<Fold>,
+        trials: Vec<Trial>,
+        decision_s: f64,
+    ) -> Self {
+        let k = classes.len();
+        // What is rejected is decided for no class, and in no cell.
+        let mut confusion = Confusion::new(k);
+        trials.iter().for_each(|t| confusion.add(t.truth, t.decided));
+        let n = trials.len();
+        let correct = folds.iter().map(|f| f.correct).sum();
+        let accuracy = if n > 0 { correct as f64 / n as f64 } else { 0.0 };
+        let interval = stats::wilson(correct, n, CONFIDENCE);
+        let threshold = stats::chance_threshold(n, k, LEVEL);
+        Self {
+            pipeline,
+            filter: Phase::Causal,
+            recording,
+            n,
+            correct,
+            accuracy,
+            interval: Some([interval.low, interval.high]),
+            better_than_chance: threshold.map(|least| least as f64 / n as f64),
+            kappa: confusion.kappa(),
+            nmcc: confusion.nmcc(),
+            bits_per_minute: (n > 0).then(|| metrics::information_rate(k, accuracy, decision_s)),
+            auc: None,
+            folds,
+            confusion: confusion.counts().to_vec(),
+            classes,
+            online: None,
+            trials,
+            course: Vec::new(),
+        }
+    }
 }
 
 /// One pipeline and the data that it is tested on.
@@ -193,36 +240,13 @@ impl<'a> Bench<'a> {
             trials.extend(seen);
             (self.progress)();
         }
-        // What is rejected is decided for no class, and in no cell.
-        let mut confusion = Confusion::new(k);
-        trials.iter().for_each(|t| confusion.add(t.truth, t.decided));
-        let n = trials.len();
-        let correct = tested.iter().map(|f| f.correct).sum();
-        let accuracy = if n > 0 { correct as f64 / n as f64 } else { 0.0 };
-        let interval = stats::wilson(correct, n, CONFIDENCE);
-        let threshold = stats::chance_threshold(n, k, LEVEL);
         let known: Option<Vec<f64>> = aucs.into_iter().collect();
+        let auc = known.filter(|a| !a.is_empty()).map(|a| a.iter().sum::<f64>() / a.len() as f64);
         let decision_s = self.plan.decision_s(&self.epochs.spec)?;
-        Ok(Evaluation {
-            pipeline: self.name.clone(),
-            filter: self.plan.phase(),
-            recording,
-            n,
-            correct,
-            accuracy,
-            interval: Some([interval.low, interval.high]),
-            better_than_chance: threshold.map(|least| least as f64 / n as f64),
-            kappa: confusion.kappa(),
-            nmcc: confusion.nmcc(),
-            bits_per_minute: (n > 0).then(|| metrics::information_rate(k, accuracy, decision_s)),
-            auc: known.filter(|a| !a.is_empty()).map(|a| a.iter().sum::<f64>() / a.len() as f64),
-            folds: tested,
-            confusion: confusion.counts().to_vec(),
-            classes: self.epochs.classes.clone(),
-            online: None,
-            trials,
-            course: Vec::new(),
-        })
+        let classes = self.epochs.classes.clone();
+        let evaluation =
+            Evaluation::of(self.name.clone(), recording, classes, tested, trials, decision_s);
+        Ok(Evaluation { auc, filter: self.plan.phase(), ..evaluation })
     }
 
     /// Trains on everything outside the fold, tuned on that alone, and tests the fold.

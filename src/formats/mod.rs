@@ -17,6 +17,7 @@ pub mod bci2000;
 pub mod brainvision;
 pub mod edf;
 pub mod epochs;
+pub mod items;
 pub mod summary;
 pub mod world;
 pub mod xdf;

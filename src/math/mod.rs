@@ -1,6 +1,7 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
 pub mod augmented;
+pub mod cca;
 pub mod chi_squared;
 pub mod contour;
 pub mod covariance;
@@ -25,6 +26,7 @@ pub mod platt;
 pub mod quantile;
 pub mod rdm;
 pub mod resample;
+pub mod ridge;
 pub mod robust;
 pub mod scaling;
 pub mod schaefer;

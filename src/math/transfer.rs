@@ -111,8 +111,7 @@ mod tests {
     fn responses_are_mapped_onto_each_other() {
         // What the other sees is twice channel 1, and channel 0 less channel 1.
         let own = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, -2.0, 3.0];
-        let other: Vec<f64> =
-            own.chunks_exact(2).flat_map(|m| [2.0 * m[1], m[0] - m[1]]).collect();
+        let other: Vec<f64> = own.chunks_exact(2).flat_map(|m| [2.0 * m[1], m[0] - m[1]]).collect();
         let map = between_responses(&other, &own, 2, 0.0).unwrap();
         let want = [0.0, 2.0, 1.0, -1.0];
         assert!(map.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12), "{map:?}");
@@ -123,9 +122,11 @@ mod tests {
 
     #[test]
     fn covariances_are_mapped_onto_each_other() {
-        let other = Covariances { all: vec![4.0, 0.0, 0.0, 1.0], classes: vec![6.0, 0.0, 0.0, 0.5] };
+        let other =
+            Covariances { all: vec![4.0, 0.0, 0.0, 1.0], classes: vec![6.0, 0.0, 0.0, 0.5] };
         // The same two sources in the other order, one of them ten times as large.
-        let own = Covariances { all: vec![1.0, 0.0, 0.0, 400.0], classes: vec![0.5, 0.0, 0.0, 600.0] };
+        let own =
+            Covariances { all: vec![1.0, 0.0, 0.0, 400.0], classes: vec![0.5, 0.0, 0.0, 600.0] };
         let plain = between_covariances(&other, &own, 2, false).unwrap();
         assert!((times(&plain, &[1.0, 0.0])[0].abs() - 2.0).abs() < 1e-12, "{plain:?}");
         let turned = between_covariances(&other, &own, 2, true).unwrap();

@@ -20,7 +20,7 @@ const NAME: &str = if cfg!(target_os = "windows") {
 static LOADED: OnceLock<Result<Environment>> = OnceLock::new();
 
 /// The environment of the library, which is loaded if it was not.
-pub(super) fn environment() -> Result<Environment> {
+pub fn environment() -> Result<Environment> {
     LOADED.get_or_init(load).clone()
 }
 

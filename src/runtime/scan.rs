@@ -28,6 +28,13 @@ pub struct Facts {
     pub opset: u64,
 }
 
+impl Facts {
+    /// The first half of the SHA-256, as a number.
+    pub fn signature(&self) -> u128 {
+        self.sha256.get(..32).and_then(|half| u128::from_str_radix(half, 16).ok()).unwrap_or(0)
+    }
+}
+
 /// Reads a model file of at most `max_bytes` and looks through it.
 pub fn scan(path: &Path, max_bytes: u64) -> Result<(Vec<u8>, Facts)> {
     let looked = read(path, max_bytes).and_then(|bytes| {

@@ -144,6 +144,8 @@ pub struct Decision {
     pub late: bool,
     /// Whether the cheaper branch answered.
     pub degraded: bool,
+    /// The first half of the SHA-256 of the network that made it, in hexadecimal; null if none did.
+    pub model: Option<String>,
 }
 
 fn as_map<S: serde::Serializer>(pairs: &[(String, f64)], s: S) -> Result<S::Ok, S::Error> {
@@ -172,6 +174,7 @@ impl Decision {
             bad: frame.flags.has(Flags::BAD),
             late: frame.flags.has(Flags::LATE),
             degraded: frame.flags.has(Flags::DEGRADED),
+            model: (frame.model != 0).then(|| format!("{:032x}", frame.model)),
         }
     }
 }

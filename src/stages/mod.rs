@@ -11,6 +11,7 @@ use crate::frame::{Frame, Payload, Spec};
 use crate::kind::Kind;
 use crate::ledger::Cause;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub mod decode;
 pub mod embed;
@@ -53,6 +54,11 @@ pub trait Stage: Send {
     /// **Control.** Whether it is quick enough for the real-time lane.
     fn realtime(&self) -> bool {
         true
+    }
+
+    /// **Control.** The files that it is made from, such as a network: when one of them changes, so does the stage.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// **Control.** What the stage sends if it may send its windows a step at a time (see

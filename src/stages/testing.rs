@@ -52,5 +52,6 @@ pub fn numbers(cols: usize, data: &[f64]) -> Frame {
         cols,
         data: data.to_vec(),
         text: String::new(),
+        model: 0,
     }
 }

@@ -86,6 +86,8 @@ struct Onnx {
 
 struct Ready {
     engine: Engine,
+    /// What its answers are signed with.
+    model: u128,
     feed: Feed,
     /// Which input it feeds.
     data: usize,
@@ -146,6 +148,11 @@ impl Stage for Onnx {
     fn realtime(&self) -> bool {
         false
     }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let model = &self.settings.model;
+        vec![model.clone(), model.with_extension("toml")]
+    }
 }
 
 /// Checks that another decoder is there if, and only if, it is to answer.
@@ -174,6 +181,7 @@ impl Ready {
         };
         let at_fault = |e: Error| e.blaming("model");
         let mut network = Network::open(&settings.model, &options).map_err(at_fault)?;
+        let model = network.facts().signature();
         let manifest = Manifest::of(&settings.model, &network).map_err(at_fault)?;
         let here = |e: Error| e.at(settings.model.display()).blaming("model");
         let (feed, shape) = Feed::new(&manifest.input, input).map_err(here)?;
@@ -190,7 +198,7 @@ impl Ready {
         };
         let shape = (input.rows, input.cols);
         let (out, substitute) = (spec.frame(), spec.frame());
-        Ok((Self { engine, feed, data, output, reading, shape, out, substitute }, spec))
+        Ok((Self { engine, model, feed, data, output, reading, shape, out, substitute }, spec))
     }
 
     /// Lets the network see `frame`.
@@ -220,6 +228,7 @@ impl Ready {
             Engine::Timed(network, _) => network.output(self.output),
         };
         self.out.copy_head(frame);
+        self.out.model = self.model;
         self.reading.read(numbers, &mut self.out).map_err(Fault)?;
         if fallback == Fallback::Previous {
             self.substitute.copy_from(&self.out);
@@ -234,8 +243,10 @@ impl Ready {
         if fallback == Fallback::None || self.substitute.data.is_empty() || !fits {
             return;
         }
+        let model = self.substitute.model;
         self.out.copy_from(&self.substitute);
         self.out.copy_head(frame);
+        self.out.model = model;
         self.out.input = 0;
         self.out.flags |= Flags::DEGRADED;
         emit.emit(&mut self.out);

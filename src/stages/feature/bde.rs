@@ -154,7 +154,14 @@ impl Settings {
             }
         };
         let before = vec![0.0; cols * filters.len()];
-        Ok(Ready { shape: [rows, cols], baseline, rest: stretch(rows - baseline), piece, before, out })
+        Ok(Ready {
+            shape: [rows, cols],
+            baseline,
+            rest: stretch(rows - baseline),
+            piece,
+            before,
+            out,
+        })
     }
 
     /// The band-passes.

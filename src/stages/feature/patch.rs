@@ -132,9 +132,7 @@ impl Settings {
                 let first = input.channels.first().map_or("", |c| c.unit.as_str());
                 let alike = input.channels.iter().all(|c| c.unit == first);
                 let unit = if alike { first } else { "" };
-                patches
-                    .map(|p| Channel { unit: unit.into(), ..Channel::named(start(p)) })
-                    .collect()
+                patches.map(|p| Channel { unit: unit.into(), ..Channel::named(start(p)) }).collect()
             }
             Tokens::Channel => input
                 .channels

@@ -157,8 +157,7 @@ impl Scale {
         if self.places.len() == channels {
             return Ok(());
         }
-        let text =
-            format!("was fitted to {} channels, but is given {channels}", self.places.len());
+        let text = format!("was fitted to {} channels, but is given {channels}", self.places.len());
         Err(Error::mismatch(text))
     }
 }
@@ -290,7 +289,8 @@ mod tests {
     fn what_was_learned_holds_for_all_windows() {
         let windows = [block(&spec(), 0, 4), block(&spec(), 4, 4)];
         let mut learned = stage("method = \"channel\"\nlearned = true\nbaseline_s = [0.0, 0.01]");
-        let examples = Examples { frames: &windows, labels: &[0, 0], ..Examples::new(&[], &[], &[]) };
+        let examples =
+            Examples { frames: &windows, labels: &[0, 0], ..Examples::new(&[], &[], &[]) };
         learned.fitted().unwrap().fit(&examples).unwrap();
         // Less its first sample each window is 0 10 20 30.
         let sd = 125.0_f64.sqrt();

@@ -55,8 +55,7 @@ impl Default for Settings {
 }
 
 impl crate::kind::Settings<dyn Stage> for Settings {
-    const EXAMPLE: &'static str =
-        "segments_s = [0.5, 1.0, 2.0]\nwindow = \"none\"\nlog = false\n";
+    const EXAMPLE: &'static str = "segments_s = [0.5, 1.0, 2.0]\nwindow = \"none\"\nlog = false\n";
 
     fn build(self) -> Result<Box<dyn Stage>> {
         if self.segments_s.is_empty() {
@@ -127,8 +126,10 @@ impl Settings {
         let length = |s: &f64| {
             let n = samples("segments_s", *s, input.rate_hz)?;
             if !input.rows.is_multiple_of(n) {
-                let text =
-                    format!("segments of {n} samples do not divide the {} of the window", input.rows);
+                let text = format!(
+                    "segments of {n} samples do not divide the {} of the window",
+                    input.rows
+                );
                 return Err(Error::setting("segments_s", text));
             }
             Ok(n)
@@ -194,7 +195,8 @@ mod tests {
         let window = [1.0, 1.0, -1.0, 1.0, 0.0, 1.0, 0.0, 1.0];
         let (spec, frame) = spectra("segments_s = [0.5, 1.0]", &window).unwrap();
         assert_eq!((spec.rows, spec.cols, spec.channels.len()), (2, 7, 2));
-        let near = |row: &[f64], want: &[f64]| row.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12);
+        let near =
+            |row: &[f64], want: &[f64]| row.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12);
         let root = 2.0_f64.sqrt();
         assert!(near(frame.row(0), &[0.0, 2.0, 0.0, 0.0, 0.0, root, 2.0]), "{:?}", frame.row(0));
         assert!(near(frame.row(1), &[2.0, 0.0, 2.0, 0.0, 4.0, 0.0, 0.0]), "{:?}", frame.row(1));
@@ -204,7 +206,10 @@ mod tests {
 
     #[test]
     fn segments_divide_the_window() {
-        assert_eq!(spectra("segments_s = [0.75]", &[0.0; 8]).unwrap_err().key(), Some("segments_s"));
+        assert_eq!(
+            spectra("segments_s = [0.75]", &[0.0; 8]).unwrap_err().key(),
+            Some("segments_s")
+        );
         assert_eq!(spectra("segments_s = [9.0]", &[0.0; 8]).unwrap_err().key(), Some("segments_s"));
         assert_eq!(spectra("segments_s = []", &[0.0; 8]).unwrap_err().key(), Some("segments_s"));
     }

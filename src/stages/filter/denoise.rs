@@ -121,6 +121,10 @@ impl Stage for Denoise {
     fn realtime(&self) -> bool {
         false
     }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.settings.model.clone()]
+    }
 }
 
 /// What is known once the stream is.

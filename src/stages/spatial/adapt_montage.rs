@@ -80,9 +80,7 @@ impl Stage for AdaptMontage {
         let made = like.or(input.channels.first());
         let name = |(label, place): (&String, &Option<usize>)| match (place, made) {
             (Some(place), _) => Channel { label: label.clone(), ..input.channels[*place].clone() },
-            (None, Some(made)) => {
-                Channel { label: label.clone(), direction: None, ..made.clone() }
-            }
+            (None, Some(made)) => Channel { label: label.clone(), direction: None, ..made.clone() },
             (None, None) => Channel::named(label),
         };
         let channels = self.settings.channels.iter().zip(&places).map(name).collect();
@@ -130,7 +128,8 @@ impl Settings {
             .filter_map(|(c, channel)| Some((c, place(channel)?)))
             .collect();
         let electrodes: Vec<[f64; 3]> = known.iter().map(|(_, place)| *place).collect();
-        let nothing = "no channel that comes has a place that is known, so nothing can be interpolated";
+        let nothing =
+            "no channel that comes has a place that is known, so nothing can be interpolated";
         let found = topomap::weights(&electrodes, &wanted).ok_or(Error::mismatch(nothing))?;
         for (i, found) in missing.iter().zip(found.chunks_exact(known.len())) {
             for ((c, _), weight) in known.iter().zip(found) {
@@ -233,8 +232,7 @@ mod tests {
             assert!(toml::from_str::<Settings>(wrong).unwrap().build().is_err(), "{wrong}");
         }
         let channels = vec!["Cz".to_owned()];
-        let mut stage =
-            Settings { channels, missing: Missing::Interpolate }.build().unwrap();
+        let mut stage = Settings { channels, missing: Missing::Interpolate }.build().unwrap();
         assert!(stage.prepare(&[samples(&["X1", "X2"], 100.0)]).is_err(), "nowhere to start");
     }
 }

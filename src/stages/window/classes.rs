@@ -1,15 +1,25 @@
-//! The table `classes` in a config: class names in their order, each with the marker texts for it.
+//! The table `classes` in a config: class names in their order, each with the marker texts for it; or a file with the labels
+//! of what was shown, each of which is a class and its marker text at once.
 
 use crate::error::{Error, Result};
+use crate::formats::items;
 use crate::frame::MAX_MARKER_BYTES;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// Class names in the order of the config, each with one or more marker texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Classes(Vec<(String, Texts)>);
+pub struct Classes {
+    list: Vec<(String, Texts)>,
+    /// The file that names them, if one does.
+    file: Option<String>,
+    /// Where to find a marker text.
+    places: HashMap<String, usize>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -18,42 +28,57 @@ enum Texts {
     Many(Vec<String>),
 }
 
+impl Texts {
+    fn all(&self) -> &[String] {
+        match self {
+            Texts::One(text) => std::slice::from_ref(text),
+            Texts::Many(texts) => texts,
+        }
+    }
+}
+
 impl Classes {
+    fn new(list: Vec<(String, Texts)>, file: Option<String>) -> Self {
+        let mut places = HashMap::new();
+        for (i, (_, texts)) in list.iter().enumerate() {
+            texts.all().iter().for_each(|text| {
+                places.entry(text.clone()).or_insert(i);
+            });
+        }
+        Self { list, file, places }
+    }
+
+    /// The labels of the items in a gallery or a world.
+    fn of_file(file: &str) -> Result<Self> {
+        let labels = items::labels(Path::new(file))?;
+        let list = labels.into_iter().map(|label| (label.clone(), Texts::One(label))).collect();
+        Ok(Self::new(list, Some(file.to_owned())))
+    }
+
     /// The names in order.
     pub fn names(&self) -> Vec<String> {
-        self.0.iter().map(|(name, _)| name.clone()).collect()
+        self.list.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The names with their marker texts, in order.
     pub fn pairs(&self) -> Vec<(String, Vec<String>)> {
-        self.0
-            .iter()
-            .map(|(name, texts)| match texts {
-                Texts::One(text) => (name.clone(), vec![text.clone()]),
-                Texts::Many(texts) => (name.clone(), texts.clone()),
-            })
-            .collect()
+        self.list.iter().map(|(name, texts)| (name.clone(), texts.all().to_vec())).collect()
     }
 
     /// The index of the class that `text` stands for.
     pub fn index_of(&self, text: &str) -> Option<usize> {
-        self.0.iter().position(|(_, texts)| match texts {
-            Texts::One(one) => one == text,
-            Texts::Many(many) => many.iter().any(|t| t == text),
-        })
+        self.places.get(text).copied()
     }
 
     /// All marker texts, checked: at least one per class, none twice, none too long for a frame.
     pub fn texts(&self) -> Result<Vec<String>> {
-        if self.0.is_empty() {
+        if self.list.is_empty() {
             return Err(Error::setting("classes", "classes is empty, expected `name = \"text\"`"));
         }
         let mut all: Vec<String> = Vec::new();
-        for (name, texts) in &self.0 {
-            let texts = match texts {
-                Texts::One(text) => std::slice::from_ref(text),
-                Texts::Many(texts) => texts.as_slice(),
-            };
+        let mut seen = HashSet::new();
+        for (name, texts) in &self.list {
+            let texts = texts.all();
             if texts.is_empty() {
                 return Err(Error::setting(
                     "classes",
@@ -61,7 +86,7 @@ impl Classes {
                 ));
             }
             for text in texts {
-                if all.contains(text) {
+                if !seen.insert(text) {
                     return Err(Error::setting(
                         "classes",
                         format!("marker text `{text}` is listed twice"),
@@ -86,7 +111,10 @@ impl Classes {
 
 impl Serialize for Classes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, texts)| (name, texts)))
+        match &self.file {
+            Some(file) => serializer.serialize_str(file),
+            None => serializer.collect_map(self.list.iter().map(|(name, texts)| (name, texts))),
+        }
     }
 }
 
@@ -98,7 +126,11 @@ impl<'de> Deserialize<'de> for Classes {
             type Value = Classes;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a table of class names with their marker texts")
+                f.write_str("a table of class names with their marker texts, or a file with labels")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, file: &str) -> Result<Classes, E> {
+                Classes::of_file(file).map_err(E::custom)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Classes, A::Error> {
@@ -106,11 +138,11 @@ impl<'de> Deserialize<'de> for Classes {
                 while let Some(entry) = map.next_entry()? {
                     list.push(entry);
                 }
-                Ok(Classes(list))
+                Ok(Classes::new(list, None))
             }
         }
 
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_any(InOrder)
     }
 }
 
@@ -125,7 +157,7 @@ impl JsonSchema for Classes {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let texts = Texts::json_schema(generator);
-        json_schema!({ "type": "object", "additionalProperties": texts })
+        json_schema!({ "type": ["object", "string"], "additionalProperties": texts })
     }
 }
 
@@ -156,5 +188,18 @@ mod tests {
         assert!(texts("classes = { a = \"x\", b = [\"y\", \"x\"] }").unwrap());
         assert!(texts("classes = { a = 3 }").is_err());
         assert!(texts("classes = [\"a\"]").is_err());
+        assert!(texts("classes = \"nowhere.safetensors\"").is_err());
+    }
+
+    #[test]
+    fn a_file_may_name_them() {
+        let text = "classes = \"models/worlds/example.safetensors\"";
+        let table: Table = toml::from_str(text).unwrap();
+        assert_eq!(table.classes.texts().unwrap(), ["red", "green", "blue"]);
+        assert_eq!(table.classes.index_of("green"), Some(1));
+        assert_eq!(
+            serde_json::to_string(&table).unwrap(),
+            text.replace("classes = ", "{\"classes\":") + "}"
+        );
     }
 }

@@ -1,0 +1,136 @@
+//! What the linear maps to embeddings have in common: frames as vectors, the targets of examples, the part of a
+//! model.
+
+use crate::error::{Error, Result};
+use crate::formats::gallery::Gallery;
+use crate::frame::{Frame, Payload, Spec};
+use crate::stages::manifold::not_fitted;
+use crate::stages::{Emit, Examples, Fault, Part, Tensor, single};
+use faer::Mat;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What such a stage takes.
+const TAKEN: [Payload; 4] = [Payload::Window, Payload::Vector, Payload::Nodes, Payload::Matrix];
+
+/// A linear map from the numbers of a frame to an embedding.
+pub struct LinearMap {
+    /// Rows and columns of the frames.
+    pub shape: (usize, usize),
+    /// A row for each number of the embedding.
+    pub weights: Vec<f64>,
+    /// One number each.
+    pub intercept: Vec<f64>,
+}
+
+impl LinearMap {
+    /// What goes out, given what comes in.
+    pub fn spec(learned: Option<&Self>, inputs: &[Spec]) -> Result<Spec> {
+        let input = single(inputs, &TAKEN)?;
+        let map = learned.ok_or_else(not_fitted)?;
+        if (input.rows, input.cols) != map.shape {
+            return Err(Error::mismatch(format!(
+                "was trained on frames of {} x {}, but is given {} x {}",
+                map.shape.0, map.shape.1, input.rows, input.cols
+            )));
+        }
+        let cols = map.intercept.len();
+        Ok(Spec {
+            payload: Payload::Vector,
+            rows: 1,
+            cols,
+            rate_hz: input.rate_hz,
+            ..Spec::markers()
+        })
+    }
+
+    /// **Data.** Sends the embedding of `frame` in `out`.
+    pub fn process(
+        learned: Option<&Self>,
+        frame: &Frame,
+        out: &mut Frame,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Fault> {
+        let map = learned.ok_or(Fault("nothing has been learned yet"))?;
+        out.copy_head(frame);
+        if frame.data.is_empty() {
+            // The end of the stream.
+            out.resize(0, map.intercept.len());
+        } else if (frame.rows, frame.cols) == map.shape {
+            out.resize(1, map.intercept.len());
+            map.apply(&frame.data, &mut out.data);
+            if !out.data.iter().all(|v| v.is_finite()) {
+                return Err(Fault("the frame holds numbers that are not finite"));
+            }
+        } else {
+            return Err(Fault("the frame has another shape than was promised"));
+        }
+        emit.emit(out);
+        Ok(())
+    }
+
+    fn apply(&self, x: &[f64], out: &mut [f64]) {
+        let rows = self.weights.chunks_exact(x.len());
+        for ((o, row), b) in out.iter_mut().zip(rows).zip(&self.intercept) {
+            *o = b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+        }
+    }
+
+    /// As a piece of a model file.
+    pub fn save(&self) -> Part {
+        let (rows, cols) = self.shape;
+        let outputs = self.intercept.len();
+        let tensor = |shape: Vec<usize>, data: &[f64]| Tensor { shape, data: data.to_vec() };
+        let tensors = [
+            ("weights", tensor(vec![outputs, rows, cols], &self.weights)),
+            ("intercept", tensor(vec![outputs], &self.intercept)),
+        ];
+        let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into();
+        Part { tensors, classes: Vec::new() }
+    }
+
+    /// Out of a piece of a model file.
+    pub fn load(part: &Part) -> Result<Self> {
+        let (weights, intercept) = (part.tensor("weights", 3)?, part.tensor("intercept", 1)?);
+        let [outputs, rows, cols] = weights.shape[..] else { return Err(not_fitted()) };
+        if intercept.data.len() != outputs || outputs == 0 || rows * cols == 0 {
+            return Err(Error::mismatch("the model's weights and intercept do not fit together"));
+        }
+        let (weights, intercept) = (weights.data.clone(), intercept.data.clone());
+        Ok(Self { shape: (rows, cols), weights, intercept })
+    }
+}
+
+/// The rows and columns of the examples, which must all have the same.
+pub fn shape_of(examples: &Examples<'_>) -> Result<(usize, usize)> {
+    let shapes = || examples.frames.iter().map(|frame| (frame.rows, frame.cols));
+    let shape = shapes().next().ok_or_else(|| Error::mismatch("there are no examples"))?;
+    match shapes().all(|other| other == shape) && shape.0 * shape.1 > 0 {
+        true => Ok(shape),
+        false => Err(Error::mismatch("the examples have different shapes")),
+    }
+}
+
+/// The numbers of the examples that `part` picks out of each frame, one example a row.
+pub fn numbers_of(examples: &Examples<'_>, part: std::ops::Range<usize>) -> Mat<f64> {
+    Mat::from_fn(examples.frames.len(), part.len(), |i, j| examples.frames[i].data[part.start + j])
+}
+
+/// The embedding of what each example shows, one a row: that of the item of the gallery that is called as its class.
+pub fn targets_of(examples: &Examples<'_>, gallery: &Path) -> Result<Mat<f64>> {
+    let gallery = Gallery::open(gallery)?;
+    let places: HashMap<&str, usize> =
+        gallery.labels().iter().enumerate().map(|(i, label)| (label.as_str(), i)).collect();
+    let place = |class: &String| {
+        places.get(class.as_str()).copied().ok_or_else(|| {
+            Error::mismatch(format!(
+                "the gallery has no item `{class}`, which is a class of the examples"
+            ))
+        })
+    };
+    let places: Vec<usize> = examples.classes.iter().map(place).collect::<Result<_>>()?;
+    let rows = examples.labels.len();
+    Ok(Mat::from_fn(rows, gallery.dim(), |i, j| {
+        f64::from(gallery.row(places[examples.labels[i]])[j])
+    }))
+}
