@@ -126,16 +126,16 @@ impl Scene {
             return Ok(json!({ "width": width, "height": height, "colours": colours }));
         };
         let data = STANDARD.encode(picture.encode(&frame.data, format)?);
-        Ok(json!({ "format": format, "width": width, "height": height, "colours": colours, "data": data }))
+        Ok(
+            json!({ "format": format, "width": width, "height": height, "colours": colours, "data": data }),
+        )
     }
 }
 
 /// The items of a ranking, the best first.
 fn ranking(frame: &Frame) -> Vec<Value> {
     let mut labels = frame.text.lines();
-    let item = |row: &[f64]| {
-        json!({ "item": row[0] as u64, "label": labels.next().unwrap_or_default(), "similarity": row[1] })
-    };
+    let item = |row: &[f64]| json!({ "item": row[0] as u64, "label": labels.next().unwrap_or_default(), "similarity": row[1] });
     frame.data.chunks_exact(2).map(item).collect()
 }
 

@@ -231,7 +231,8 @@ mod tests {
     fn free_port() -> (Box<dyn Sink>, SocketAddr, Spec) {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = free.local_addr().unwrap();
-        let sink = crate::kind::Settings::build(Settings { listen, pictures: Format::Png }).unwrap();
+        let sink =
+            crate::kind::Settings::build(Settings { listen, pictures: Format::Png }).unwrap();
         let classes = vec!["left".to_owned(), "right".to_owned()];
         let payload = crate::frame::Payload::Scores;
         (sink, listen, Spec { payload, rows: 1, cols: 2, classes, ..Spec::markers() })

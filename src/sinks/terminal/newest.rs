@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_first_items_and_short_texts_are_shown() {
-        let mut frame = Spec { payload: Payload::Ranking, rows: 4, cols: 2, ..Spec::markers() }.frame();
+        let mut frame =
+            Spec { payload: Payload::Ranking, rows: 4, cols: 2, ..Spec::markers() }.frame();
         frame.resize(4, 2);
         frame.data.copy_from_slice(&[4.0, 0.75, 9.0, 0.5, 2.0, -0.1, 7.0, -0.2]);
         frame.text.push_str("cat\na dog whose name is rather long\n");
