@@ -24,8 +24,15 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: [&str; 4] =
-    ["src/wire/lsl/", "src/ring/", "src/engine/rights.rs", "src/math/simd.rs"];
+const UNSAFE: [&str; 7] = [
+    "src/wire/lsl/",
+    "src/ring/",
+    "src/engine/rights.rs",
+    "src/math/simd.rs",
+    "src/math/simd/",
+    "src/math/retrieval/approximate.rs",
+    "src/formats/mapped.rs",
+];
 
 /// Where the `lsl` crate may be used.
 const LSL: &str = "src/wire/lsl/";

@@ -5,7 +5,7 @@ use crate::config::Method;
 use crate::error::{Error, Result};
 use crate::fit::report::{Fact, Report};
 use crate::fit::{
-    Choice, Epochs, Evaluation, Memory, Phase, Plan, Protocol, choose, evaluate as cross_validate,
+    Choice, Epochs, Evaluation, Memory, Phase, Plan, Protocol, Retrieved, choose, evaluate as cross_validate,
     portrait, pseudo_online, report, shapes, summary,
 };
 use crate::model::{Facts, Model};
@@ -223,7 +223,7 @@ fn held_out(plan: &Plan, asked: &Evaluate<'_>) -> Result<()> {
     bar.finish_and_clear();
     let scores = answers.iter().filter_map(|(name, held_out)| held_out.evaluation(name));
     let results: Vec<Evaluation> = scores.collect();
-    let retrieved: Option<()> = None; // RETRIEVED
+    let retrieved = Retrieved::of(answers)?;
     if let Some(path) = asked.report {
         match path.extension().and_then(|e| e.to_str()) {
             Some("json") => {}
@@ -242,7 +242,7 @@ fn held_out(plan: &Plan, asked: &Evaluate<'_>) -> Result<()> {
         }));
     }
     let tables =
-        [(!results.is_empty()).then(|| report::table(&results)), retrieved.map(|()| String::new())];
+        [(!results.is_empty()).then(|| report::table(&results)), retrieved.map(|r| r.table())];
     print(&tables.into_iter().flatten().collect::<Vec<_>>().join("\n"))
 }
 

@@ -31,8 +31,8 @@ pub struct HeldOut {
     pub spec: Spec,
     /// The answers, each with the text of its marker.
     pub answers: Vec<Frame>,
-    /// Where items are looked for, if they are.
-    pub gallery: Option<PathBuf>,
+    /// Where items are looked for, if they are, and whether the mean of the gallery is taken off first.
+    pub gallery: Option<(PathBuf, bool)>,
 }
 
 impl Plan {
@@ -116,9 +116,10 @@ fn decision_s(config: &Config, specs: &[Spec]) -> f64 {
 }
 
 /// Where the stage `i` looks for items, if it does.
-fn gallery(config: &Config, i: usize) -> Option<PathBuf> {
-    let gallery = config.stages[i].settings.get("gallery")?;
-    gallery.as_str().map(PathBuf::from)
+fn gallery(config: &Config, i: usize) -> Option<(PathBuf, bool)> {
+    let settings = &config.stages[i].settings;
+    let centre = settings.get("centre").and_then(|v| v.as_bool()).unwrap_or_default();
+    Some((settings.get("gallery")?.as_str()?.into(), centre))
 }
 
 fn refuse_known(model: &Model, name: &str) -> Result<()> {

@@ -18,6 +18,8 @@ pub mod brainvision;
 pub mod edf;
 pub mod epochs;
 pub mod items;
+pub mod gallery;
+pub mod mapped;
 pub mod summary;
 pub mod world;
 pub mod xdf;

@@ -27,6 +27,7 @@ pub mod quantile;
 pub mod rdm;
 pub mod resample;
 pub mod ridge;
+pub mod retrieval;
 pub mod robust;
 pub mod scaling;
 pub mod schaefer;

@@ -8,8 +8,12 @@
 //! On x86 that is AVX-512, AVX2 with FMA, or SSE2; on ARM it is NEON.
 #![allow(unsafe_code)]
 
+mod bytes;
+
+pub use bytes::Bytes;
+
 /// Registers that hold several numbers, and what can be done with them.
-pub trait Simd: Copy {
+pub trait Simd: Copy + Bytes {
     /// A register.
     type Vector: Copy;
     /// How many numbers it holds.
@@ -21,6 +25,8 @@ pub trait Simd: Copy {
     fn splat(self, x: f64) -> Self::Vector;
     /// The first numbers of `from`, of which there must be enough.
     fn load(self, from: &[f64]) -> Self::Vector;
+    /// The first numbers of `from`, of which there must be enough, with twice the bits.
+    fn widen(self, from: &[f32]) -> Self::Vector;
     /// Puts a register back.
     fn store(self, x: Self::Vector, to: &mut [f64]);
     /// `a + b`.
@@ -147,6 +153,10 @@ impl Simd for Plain {
         from[0]
     }
     #[inline(always)]
+    fn widen(self, from: &[f32]) -> f64 {
+        f64::from(from[0])
+    }
+    #[inline(always)]
     fn store(self, x: f64, to: &mut [f64]) {
         to[0] = x;
     }
@@ -188,7 +198,8 @@ macro_rules! simd {
         $name:ident: $vector:ty, $lanes:literal lanes, $registers:literal registers,
         $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
         $div:ident, $min:ident,
-        |$a:ident, $b:ident, $c:ident| $mul_add:expr, $sub_mul:expr
+        |$a:ident, $b:ident, $c:ident| $mul_add:expr, $sub_mul:expr,
+        |$from:ident| $widen:expr
     ) => {
         impl Simd for $name {
             type Vector = $vector;
@@ -205,6 +216,12 @@ macro_rules! simd {
                 let from = &from[..$lanes];
                 // SAFETY: as above; the slice has as many numbers as are read, at any alignment.
                 unsafe { $load(from.as_ptr()) }
+            }
+            #[inline(always)]
+            fn widen(self, from: &[f32]) -> $vector {
+                let $from = from[..$lanes].as_ptr();
+                // SAFETY: as above; the slice has as many numbers as are read, at any alignment.
+                unsafe { $widen }
             }
             #[inline(always)]
             fn store(self, x: $vector, to: &mut [f64]) {
@@ -258,11 +275,11 @@ mod x86 {
 
     /// Made in [`with_avx512`] alone.
     #[derive(Clone, Copy)]
-    struct Avx512(());
+    pub struct Avx512(());
 
     /// Made in [`with_avx2`] alone.
     #[derive(Clone, Copy)]
-    struct Avx2(());
+    pub struct Avx2(());
 
     /// Every processor of this architecture has it.
     #[derive(Clone, Copy)]
@@ -290,19 +307,22 @@ mod x86 {
         Sse2: __m128d, 2 lanes, 16 registers,
         _mm_set1_pd, _mm_loadu_pd, _mm_storeu_pd, _mm_add_pd, _mm_sub_pd, _mm_mul_pd,
         _mm_div_pd, _mm_min_pd,
-        |a, b, c| _mm_add_pd(_mm_mul_pd(a, b), c), _mm_sub_pd(c, _mm_mul_pd(a, b))
+        |a, b, c| _mm_add_pd(_mm_mul_pd(a, b), c), _mm_sub_pd(c, _mm_mul_pd(a, b)),
+        |from| _mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd(from.cast())))
     );
     simd!(
         Avx512: __m512d, 8 lanes, 32 registers,
         _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_sub_pd,
         _mm512_mul_pd, _mm512_div_pd, _mm512_min_pd,
-        |a, b, c| _mm512_fmadd_pd(a, b, c), _mm512_fnmadd_pd(a, b, c)
+        |a, b, c| _mm512_fmadd_pd(a, b, c), _mm512_fnmadd_pd(a, b, c),
+        |from| _mm512_cvtps_pd(_mm256_loadu_ps(from))
     );
     simd!(
         Avx2: __m256d, 4 lanes, 16 registers,
         _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_sub_pd,
         _mm256_mul_pd, _mm256_div_pd, _mm256_min_pd,
-        |a, b, c| _mm256_fmadd_pd(a, b, c), _mm256_fnmadd_pd(a, b, c)
+        |a, b, c| _mm256_fmadd_pd(a, b, c), _mm256_fnmadd_pd(a, b, c),
+        |from| _mm256_cvtps_pd(_mm_loadu_ps(from))
     );
 }
 
@@ -319,7 +339,8 @@ mod neon {
         Neon: float64x2_t, 2 lanes, 32 registers,
         vdupq_n_f64, vld1q_f64, vst1q_f64, vaddq_f64, vsubq_f64, vmulq_f64,
         vdivq_f64, vminq_f64,
-        |a, b, c| vfmaq_f64(c, a, b), vfmsq_f64(c, a, b)
+        |a, b, c| vfmaq_f64(c, a, b), vfmsq_f64(c, a, b),
+        |from| vcvt_f64_f32(vld1_f32(from))
     );
 }
 
@@ -371,6 +392,27 @@ mod tests {
         }
         assert_eq!(Cpu::all().next(), Some(Cpu::best()));
         assert_eq!(Cpu::all().last(), Some(Cpu::PLAIN));
+    }
+
+    #[test]
+    fn every_set_widens_the_same() {
+        struct Twice<'a>(&'a [f32], &'a mut [f64]);
+        impl Work for Twice<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) {
+                for i in (0..self.0.len()).step_by(S::LANES) {
+                    let x = simd.widen(&self.0[i..]);
+                    simd.store(simd.add(x, x), &mut self.1[i..]);
+                }
+            }
+        }
+        let x: Vec<f32> = (0..16).map(|i| 0.1 * i as f32 - 0.7).collect();
+        for cpu in Cpu::all() {
+            let mut twice = [0.0; 16];
+            cpu.run(Twice(&x, &mut twice));
+            assert!(x.iter().zip(twice).all(|(x, y)| y == 2.0 * f64::from(*x)), "{cpu:?}");
+        }
     }
 
     #[test]

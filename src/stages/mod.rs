@@ -4,7 +4,8 @@
 //! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
 //! samples to windows, `feature` window to matrix, vector or a richer window, or samples to vectors,
 //! `manifold` matrix to matrix or vector, `graph` features of nodes to graphs and what is made of
-//! them, `embed` windows or vectors to embeddings and what is made of those, `decode` any of these to scores.
+//! them, `embed` windows or vectors to embeddings, `retrieve` those to the items of a gallery that are like them,
+//! `decode` any of these to scores.
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
@@ -20,6 +21,7 @@ pub mod filter;
 pub mod graph;
 pub mod live;
 pub mod manifold;
+pub mod retrieve;
 pub mod spatial;
 #[cfg(test)]
 mod testing;
@@ -238,6 +240,7 @@ pub fn kinds() -> impl Iterator<Item = &'static Kind<dyn Stage>> + Clone {
         graph::KINDS,
         embed::KINDS,
         decode::KINDS,
+        retrieve::KINDS,
     ]
     .into_iter()
     .flatten()

@@ -38,6 +38,7 @@ pub fn feeds() -> Vec<Feed> {
         vec![Spec { classes, ..unnamed(Payload::Scores, 1, 2) }],
         vec![of(Payload::Nodes, 8, 12)],
         vec![Layout { nodes: 8, features: 3 }.spec(&samples)],
+        vec![unnamed(Payload::Vector, 1, 36), unnamed(Payload::Vector, 1, 36)],
     ]
     .map(|specs| Feed { specs })
     .into()
@@ -53,8 +54,14 @@ impl Feed {
     pub fn frames(&self, blocks: &[usize]) -> Vec<Frame> {
         match self.is_stream() {
             true => self.stream(blocks),
-            false => (0..24).map(|i| self.example(i, i as usize % 2)).collect(),
+            false => (0..24).flat_map(|i| self.moment(i)).collect(),
         }
+    }
+
+    /// What comes of moment `i`: a frame by each input.
+    fn moment(&self, i: u64) -> impl Iterator<Item = Frame> {
+        let frame = self.example(i, i as usize % 2);
+        (0..self.specs.len()).map(move |input| Frame { input, ..frame.clone() })
     }
 
     /// The block `first..end` of the stream.

@@ -5,6 +5,7 @@
 //! the recall of a class without trials, is left out or `None`, never NaN.
 
 mod continuous;
+pub mod retrieval;
 
 pub use continuous::{Activity, Attempt, Decision, Trial, activity, window_confusion};
 

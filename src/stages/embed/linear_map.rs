@@ -2,7 +2,7 @@
 //! model.
 
 use crate::error::{Error, Result};
-use crate::formats::gallery::Gallery;
+use crate::formats::gallery;
 use crate::frame::{Frame, Payload, Spec};
 use crate::stages::manifold::not_fitted;
 use crate::stages::{Emit, Examples, Fault, Part, Tensor, single};
@@ -35,22 +35,11 @@ impl LinearMap {
             )));
         }
         let cols = map.intercept.len();
-        Ok(Spec {
-            payload: Payload::Vector,
-            rows: 1,
-            cols,
-            rate_hz: input.rate_hz,
-            ..Spec::markers()
-        })
+        Ok(Spec { payload: Payload::Vector, rows: 1, cols, rate_hz: input.rate_hz, ..Spec::markers() })
     }
 
     /// **Data.** Sends the embedding of `frame` in `out`.
-    pub fn process(
-        learned: Option<&Self>,
-        frame: &Frame,
-        out: &mut Frame,
-        emit: &mut dyn Emit,
-    ) -> Result<(), Fault> {
+    pub fn process(learned: Option<&Self>, frame: &Frame, out: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
         let map = learned.ok_or(Fault("nothing has been learned yet"))?;
         out.copy_head(frame);
         if frame.data.is_empty() {
@@ -118,19 +107,16 @@ pub fn numbers_of(examples: &Examples<'_>, part: std::ops::Range<usize>) -> Mat<
 
 /// The embedding of what each example shows, one a row: that of the item of the gallery that is called as its class.
 pub fn targets_of(examples: &Examples<'_>, gallery: &Path) -> Result<Mat<f64>> {
-    let gallery = Gallery::open(gallery)?;
+    let gallery = gallery::read(gallery)?;
     let places: HashMap<&str, usize> =
-        gallery.labels().iter().enumerate().map(|(i, label)| (label.as_str(), i)).collect();
+        gallery.labels.iter().enumerate().map(|(i, label)| (label.as_str(), i)).collect();
     let place = |class: &String| {
         places.get(class.as_str()).copied().ok_or_else(|| {
-            Error::mismatch(format!(
-                "the gallery has no item `{class}`, which is a class of the examples"
-            ))
+            Error::mismatch(format!("the gallery has no item `{class}`, which is a class of the examples"))
         })
     };
     let places: Vec<usize> = examples.classes.iter().map(place).collect::<Result<_>>()?;
-    let rows = examples.labels.len();
-    Ok(Mat::from_fn(rows, gallery.dim(), |i, j| {
-        f64::from(gallery.row(places[examples.labels[i]])[j])
-    }))
+    let (length, numbers) = (gallery.length, gallery.embeddings.as_ref());
+    let number = |i: usize, j: usize| numbers[places[examples.labels[i]] * length + j].into();
+    Ok(Mat::from_fn(examples.labels.len(), length, number))
 }
