@@ -239,6 +239,7 @@ impl Source for Given {
 /// A sink of `kind`, made from its example with a file and a port of its own.
 fn sink(kind: &Kind<dyn Sink>, lab: &Lab) -> Box<dyn Sink> {
     let example = kind.example.replace("decisions.jsonl", &lab.arg("decisions.jsonl"));
+    let example = example.replace("\"pictures\"", &format!("{:?}", lab.arg("pictures")));
     kind.from_toml(&example.replace(":8765", ":0")).unwrap().unit
 }
 
@@ -253,8 +254,26 @@ fn scores() -> Spec {
     }
 }
 
+/// Grey pictures of two pixels, shaped as the scores.
+fn pictures() -> Spec {
+    let grey = vec![Channel::named("grey")];
+    Spec { payload: Payload::Image, channels: grey, classes: Vec::new(), ..scores() }
+}
+
+/// What a sink takes: scores, or else pictures.
+fn taken(kind: &Kind<dyn Sink>, lab: &Lab) -> Spec {
+    let takes = |spec: &Spec| {
+        let mut sink = sink(kind, lab);
+        let opened = sink.open(std::slice::from_ref(spec), &RunFacts::default());
+        sink.close().unwrap();
+        opened.is_ok()
+    };
+    let taken = [scores(), pictures()].into_iter().find(takes);
+    taken.unwrap_or_else(|| panic!("{} takes neither scores nor pictures", kind.name))
+}
+
 #[test]
-fn sinks_take_scores_and_nothing_else() {
+fn no_sink_takes_samples_for_decisions() {
     let lab = Lab::new();
     for kind in sinks::KINDS {
         let samples = Spec::samples(vec![Channel::named("C3")], 160.0, 4);
@@ -269,7 +288,7 @@ fn a_slow_sink_loses_live_decisions_and_makes_offline_runs_wait() {
     for kind in sinks::KINDS {
         // The second round opens the same file, port and streams again.
         for patient in [false, true] {
-            let (name, spec) = (kind.name, scores());
+            let (name, spec) = (kind.name, taken(kind, &lab));
             let gate = Arc::new(Barrier::new(2));
             let mut unit = Box::new(Slow { sink: sink(kind, &lab), gate: Some(gate.clone()) });
             unit.open(std::slice::from_ref(&spec), &RunFacts::default()).unwrap();
@@ -307,6 +326,126 @@ fn a_slow_sink_loses_live_decisions_and_makes_offline_runs_wait() {
     }
     let written = lab.read("decisions.jsonl");
     assert_eq!(written.matches("\"label\":\"right\"").count(), 28, "nothing is overwritten");
+}
+
+/// An end of a stream that the sink publishes, and what was heard: times, numbers, texts.
+struct Listener {
+    inlet: lsl::Inlet,
+    facts: lsl::StreamFacts,
+    heard: Vec<(f64, Vec<f64>, String)>,
+}
+
+impl Listener {
+    fn of(name: &str) -> Self {
+        let query = lsl::Query { name: Some(name.into()), ..lsl::Query::default() };
+        let mut search = lsl::Search::new(&query).unwrap();
+        let mut found = Vec::new();
+        until("the stream", || {
+            found.append(&mut search.wait(0.2));
+            !found.is_empty()
+        });
+        let (inlet, facts) = lsl::Inlet::open(&found[0]).unwrap().unwrap();
+        Self { inlet, facts, heard: Vec::new() }
+    }
+
+    fn listen(&mut self) {
+        while let lsl::Pulled::Sample(time_s) = self.inlet.pull(0.02) {
+            let (mut numbers, mut text) = (Vec::new(), String::new());
+            self.inlet.numbers(&mut numbers);
+            self.inlet.text(&mut text);
+            self.heard.push((time_s, numbers, text));
+        }
+    }
+}
+
+#[test]
+fn lsl_listeners_get_series_rankings_texts_and_values() {
+    let _lab = Lab::joined();
+    let of = |payload, rows, cols| Spec { payload, rows, cols, ..Spec::markers() };
+    let regions = ["cuneus", "putamen"].map(Channel::named).to_vec();
+    let inputs = [
+        Spec::samples(regions.clone(), 0.476, 1),
+        of(Payload::Ranking, 2, 2),
+        of(Payload::Text, 1, 3),
+        Spec { channels: regions, ..of(Payload::Vector, 1, 2) },
+    ];
+    let settings = "probabilities = \"\"\nlabels = \"best\"\nranking = \"items\"\ntext = \"words\"\n\
+                    values = \"numbers\"\nseries = \"regions\"";
+    let kind = sinks::KINDS.iter().find(|k| k.name == "lsl").unwrap();
+    let mut sink = kind.from_toml(settings).unwrap().unit;
+    sink.open(&inputs, &RunFacts::default()).unwrap();
+    let mut listeners = ["regions", "items", "best", "words", "numbers"].map(Listener::of);
+    let start_s = saltatory::clock::now_s();
+    let mut deliveries = inputs.each_ref().map(|spec| Delivery::with_room(spec, 0));
+    let mut sent = 0;
+    until("ten of each", || {
+        let i = f64::from(sent);
+        let data: [&[f64]; 4] = [&[i, -i], &[i, 0.75, 7.0, 0.5], &[1.0, i, -1.0], &[0.5 * i, 2.0]];
+        let texts = ["", &format!("best {sent}\nsecond"), &format!("word {sent}"), ""];
+        for (input, delivery) in deliveries.iter_mut().enumerate() {
+            let frame = &mut delivery.frame;
+            frame.resize(inputs[input].rows, inputs[input].cols);
+            frame.data.copy_from_slice(data[input]);
+            frame.text = texts[input].to_owned();
+            frame.input = input;
+            frame.span.last_s = start_s + i;
+            sink.write(delivery).unwrap();
+        }
+        sent += 1;
+        listeners.iter_mut().for_each(Listener::listen);
+        listeners.iter().all(|l| l.heard.len() >= 10)
+    });
+    sink.close().unwrap();
+    let [series, items, best, words, values] = &listeners;
+    assert_eq!((series.facts.rate_hz, items.facts.rate_hz), (0.476, 0.0));
+    assert_eq!(
+        (items.facts.format, values.facts.format),
+        (lsl::Format::Int32, lsl::Format::Float32)
+    );
+    let labels =
+        |l: &Listener| l.facts.channels.iter().map(|c| c.label.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (labels(series), labels(items)),
+        (labels(values), vec!["item_1".into(), "item_2".into()])
+    );
+    for listener in &listeners {
+        let numbers = listener.heard.iter().map(|(time_s, ..)| (time_s - start_s).round());
+        let numbers: Vec<f64> = numbers.collect();
+        assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1.0), "in order: {numbers:?}");
+    }
+    for (at, (time_s, numbers, text)) in listeners.iter().flat_map(|l| {
+        let name = l.facts.name.as_str();
+        l.heard.iter().map(move |heard| (name, heard))
+    }) {
+        let i = (time_s - start_s).round();
+        match at {
+            "regions" => assert_eq!(*numbers, [i, -i]),
+            "items" => assert_eq!(*numbers, [i, 7.0]),
+            "numbers" => assert_eq!(*numbers, [0.5 * i, 2.0]),
+            "best" => assert_eq!(*text, format!("best {i}")),
+            _ => assert_eq!(*text, format!("word {i}")),
+        }
+    }
+    assert!(!best.heard.is_empty() && !words.heard.is_empty());
+}
+
+#[test]
+fn an_lsl_stream_has_one_input_and_an_input_a_name() {
+    let _lab = Lab::joined();
+    let kind = sinks::KINDS.iter().find(|k| k.name == "lsl").unwrap();
+    let opened = |settings: &str, inputs: &[Spec]| {
+        let mut sink = kind.from_toml(settings).unwrap().unit;
+        sink.open(inputs, &RunFacts::default()).map_err(|e| e.key().map(str::to_owned))
+    };
+    let vectors = Spec { payload: Payload::Vector, rows: 1, cols: 2, ..Spec::markers() };
+    let ranking = Spec { payload: Payload::Ranking, ..vectors.clone() };
+    let key = |key: &str| Err(Some(key.to_owned()));
+    assert_eq!(opened("", &[vectors.clone()]), key("values"));
+    assert_eq!(opened("values = \"a\"", &[vectors.clone(), vectors.clone()]), key("values"));
+    assert_eq!(opened("series = \"a\"", &[scores()]), key("series"));
+    assert_eq!(opened("labels = \"\"", &[ranking.clone()]), key("ranking"));
+    assert_eq!(opened("labels = \"only-labels\"", &[ranking]), Ok(()));
+    assert_eq!(opened("values = \"beside-scores\"", &[scores(), vectors]), Ok(()));
 }
 
 /// A sink that writes its first decision only when the gate opens.

@@ -17,7 +17,8 @@ pub struct Settings {
     /// Name of the stream of probabilities; "" for none.
     #[serde(default = "probabilities")]
     pub probabilities: String,
-    /// Name of the marker stream of class labels; "" for none.
+    /// Name of the marker stream of labels: of the decided class or, where nothing is decided, of the best item of a
+    /// ranking; "" for none.
     #[serde(default = "labels")]
     pub labels: String,
     /// Name of a stream with one channel that holds the index of the decided class, counted from
@@ -29,8 +30,7 @@ pub struct Settings {
     /// for none.
     #[serde(default)]
     pub ages: String,
-    /// Name of a stream of whole numbers for rankings: the numbers of the items, one channel each, the best first.
-    /// Unless `labels` is "", a marker stream of that name with `_labels` behind has the label of the best one. ""
+    /// Name of a stream of whole numbers for rankings: the numbers of the items, one channel each, the best first; ""
     /// for none.
     #[serde(default)]
     pub ranking: String,
@@ -170,57 +170,58 @@ impl Settings {
 
     /// The streams for inputs that are no decisions; each such input must have one, and each name an input.
     fn others(&self, inputs: &[Spec]) -> Result<Others> {
-        let input = |payload, key, name| the_input(inputs, payload, key, name);
+        let input =
+            |payload, key, name: &str| the_input(inputs, payload, key, !name.is_empty(), false);
         let mut others = Others::default();
-        if let Some(spec) = input(Payload::Ranking, "ranking", &self.ranking)? {
+        let decides = inputs.iter().any(|spec| spec.payload == Payload::Scores);
+        let best = if decides { "" } else { self.labels.as_str() };
+        // The label of the best item may be all that is wanted of a ranking.
+        let (named, enough) = (!self.ranking.is_empty(), !best.is_empty());
+        if let Some(spec) = the_input(inputs, Payload::Ranking, "ranking", named, enough)? {
             let item = |i| Channel { kind: "Item".into(), ..Channel::named(format!("item_{i}")) };
             let items = (1..=spec.rows).map(item).collect();
             others.ranking = numbers(&self.ranking, "Ranking", items, Wire::Int32, 0.0)?;
-            if !self.labels.is_empty() {
-                others.best = markers(&format!("{}_labels", self.ranking))?;
-            }
+            others.best = markers(best)?;
         }
         if input(Payload::Text, "text", &self.text)?.is_some() {
             others.text = markers(&self.text)?;
         }
         if let Some(spec) = input(Payload::Vector, "values", &self.values)? {
-            others.values = numbers(&self.values, "Values", named(spec), Wire::Float32, 0.0)?;
+            others.values = numbers(&self.values, "Values", labelled(spec), Wire::Float32, 0.0)?;
         }
         if let Some(spec) = input(Payload::Samples, "series", &self.series)? {
             let kind = spec.channels.first().map_or("", |c| c.kind.as_str());
             let kind = if kind.is_empty() { "Series" } else { kind };
-            let channels = named(spec);
+            let channels = labelled(spec);
             others.series = numbers(&self.series, kind, channels, Wire::Float32, spec.rate_hz)?;
         }
         Ok(others)
     }
 }
 
-/// The only one of `inputs` that sends `payload`, for which the setting `key` names the stream `name`; `None` where there
-/// is neither.
+/// The only one of `inputs` that sends `payload`; `None` where there is none. `named` says whether the setting `key`
+/// names a stream for it, as it must unless there is another one (`enough`).
 fn the_input<'a>(
     inputs: &'a [Spec],
     payload: Payload,
     key: &str,
-    name: &str,
+    named: bool,
+    enough: bool,
 ) -> Result<Option<&'a Spec>> {
     let what = format!("{payload:?}").to_lowercase();
+    let wrong = |message| Err(Error::setting(key, message));
     let mut of = inputs.iter().filter(|spec| spec.payload == payload);
-    match (of.next(), of.next(), name) {
-        (None, _, "") => Ok(None),
-        (Some(spec), None, name) if !name.is_empty() => Ok(Some(spec)),
-        (None, ..) => Err(Error::setting(key, format!("no input of the sink sends {what}"))),
-        (Some(_), None, _) => {
-            Err(Error::setting(key, format!("an input sends {what}: give its stream a name")))
-        }
-        (Some(_), Some(_), _) => {
-            Err(Error::setting(key, format!("several inputs send {what}; take a sink for each")))
-        }
+    match (of.next(), of.next()) {
+        (None, _) if named => wrong(format!("no input of the sink sends {what}")),
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => wrong(format!("several inputs send {what}: take a sink for each")),
+        (Some(spec), None) if named || enough => Ok(Some(spec)),
+        (Some(_), None) => wrong(format!("an input sends {what}: give its stream a name")),
     }
 }
 
 /// The channels of a spec, with numbers for names where it has none.
-fn named(spec: &Spec) -> Vec<Channel> {
+fn labelled(spec: &Spec) -> Vec<Channel> {
     match spec.channels.len() == spec.cols {
         true => spec.channels.clone(),
         false => (1..=spec.cols).map(|i| Channel::named(i.to_string())).collect(),

@@ -2,7 +2,7 @@
 //! `docs/formats.md` and stable.
 
 use super::picture::Format;
-use super::scene::{Scene, Subject};
+use super::scene::Scene;
 use super::{Deciding, Decision, Delivery, RunFacts};
 use crate::error::{Error, Result};
 use crate::frame::Spec;
@@ -44,13 +44,15 @@ impl Messages {
             let decision = Decision::new(delivery, &self.deciding.classes, &self.stages);
             return serde_json::to_string(&decision).map(Some).map_err(failed);
         }
-        let Some(subject) = self.scene.subject(delivery)? else { return Ok(None) };
-        let mut message = Map::from_iter([(subject.key.to_owned(), subject.value)]);
+        let mut message = self.scene.subject(delivery)?;
+        if message.is_empty() {
+            return Ok(None);
+        }
         message.extend(self.facts(delivery)?);
         serde_json::to_string(&message).map(Some).map_err(failed)
     }
 
-    /// What a frame is about, without what is known of every frame: several keys for a decision, one for others.
+    /// What a frame is about, without what is known of every frame; nothing if it says nothing.
     pub fn subject(&self, delivery: &Delivery) -> Result<Map<String, Value>> {
         if self.deciding.has(&delivery.frame) {
             let decision = Decision::new(delivery, &self.deciding.classes, &[]);
@@ -61,8 +63,7 @@ impl Messages {
                 ("scores".to_owned(), json!(scores)),
             ]));
         }
-        let subject = self.scene.subject(delivery)?;
-        Ok(subject.map(|Subject { key, value }| (key.to_owned(), value)).into_iter().collect())
+        self.scene.subject(delivery)
     }
 
     /// What is known of every frame: on which samples it rests, how old they are, how long it took.

@@ -194,9 +194,9 @@ impl Deciding {
         let deciding = Self::if_any(inputs)?;
         match deciding.inputs.contains(&true) {
             true => Ok(deciding),
-            false => Err(Error::mismatch(
-                "takes the scores of a decoder, but none of its inputs is one",
-            )),
+            false => {
+                Err(Error::mismatch("takes the scores of a decoder, but none of its inputs is one"))
+            }
         }
     }
 

@@ -50,8 +50,10 @@ impl Picture {
     /// The file of the picture in `data`.
     pub fn encode(self, data: &[f64], format: Format) -> Result<Vec<u8>> {
         // What is not a number becomes 0.
-        let bytes: Vec<u8> = data.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
-        let colour = if self.colours == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
+        let bytes: Vec<u8> =
+            data.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+        let colour =
+            if self.colours == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
         let mut file = Vec::new();
         let length = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (width, height) = (length(self.width), length(self.height));
@@ -87,11 +89,13 @@ mod tests {
             assert_eq!((picture.width, picture.height), (3, 2));
             let mut data: Vec<f64> = (0..6 * colours).map(|i| i as f64 / 20.0).collect();
             (data[0], data[1], data[2]) = (f64::NAN, -1.0, 7.0);
-            let want: Vec<u8> = data.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+            let want: Vec<u8> =
+                data.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
             let file = picture.encode(&data, Format::Png).unwrap();
             let got = image::load_from_memory(&file).unwrap();
             assert_eq!((got.width(), got.height()), (3, 2));
-            let bytes = if colours == 3 { got.into_rgb8().into_raw() } else { got.into_luma8().into_raw() };
+            let bytes =
+                if colours == 3 { got.into_rgb8().into_raw() } else { got.into_luma8().into_raw() };
             assert_eq!(bytes, want);
             let file = picture.encode(&data, Format::Jpeg).unwrap();
             assert_eq!(image::load_from_memory(&file).unwrap().width(), 3);

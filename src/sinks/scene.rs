@@ -10,7 +10,7 @@ use crate::math::montage::position;
 use crate::math::topomap::project;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The inputs of a sink that can be drawn.
 #[derive(Debug, Clone, Default)]
@@ -19,15 +19,6 @@ pub struct Scene {
     inputs: Vec<Option<Shows>>,
     /// How pixels are told; `None` where they are left out.
     pictures: Option<Format>,
-}
-
-/// What a frame is about.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subject {
-    /// What kind of thing it is.
-    pub key: &'static str,
-    /// The thing.
-    pub value: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -94,30 +85,32 @@ impl Scene {
         self.inputs.iter().map(describe).collect()
     }
 
-    /// The frame in `delivery`, if it can be drawn.
-    pub fn subject(&self, delivery: &Delivery) -> Result<Option<Subject>> {
+    /// What the frame in `delivery` is about, by one key or two; nothing if it cannot be drawn.
+    pub fn subject(&self, delivery: &Delivery) -> Result<Map<String, Value>> {
         let frame = &delivery.frame;
+        let mut subject = Map::new();
         let Some(shows) = self.inputs.get(frame.input).and_then(Option::as_ref) else {
-            return Ok(None);
+            return Ok(subject);
         };
-        let subject = |key, value| Ok(Some(Subject { key, value }));
-        match shows {
-            Shows::Texts if frame.data.is_empty() && frame.text.is_empty() => Ok(None),
-            Shows::Texts => subject("text", json!({ "text": frame.text, "codes": codes(frame) })),
-            _ if frame.data.is_empty() => Ok(None),
-            Shows::Places(classes) => {
-                Ok(place(&frame.data, classes).map(|value| Subject { key: "embedding", value }))
+        let (key, value) = match shows {
+            _ if frame.data.is_empty() => return Ok(subject),
+            Shows::Texts => {
+                subject.insert("text".into(), json!(frame.text));
+                ("codes", Some(json!(codes(frame))))
             }
-            Shows::Numbers(_) => subject("numbers", json!(frame.data)),
-            Shows::Rankings(_) => subject("ranking", json!(ranking(frame))),
-            Shows::Graphs(layout, _) if layout.fits(frame) => {
-                subject("graph", graph(*layout, &frame.data))
+            Shows::Places(classes) => ("embedding", place(&frame.data, classes)),
+            Shows::Numbers(_) => ("numbers", Some(json!(frame.data))),
+            Shows::Rankings(_) => ("ranking", Some(json!(ranking(frame)))),
+            Shows::Graphs(layout, _) => {
+                ("graph", layout.fits(frame).then(|| graph(*layout, &frame.data)))
             }
-            Shows::Images(picture) if picture.fits(frame) => {
-                subject("image", self.image(*picture, frame)?)
+            Shows::Images(picture) => {
+                let image = picture.fits(frame).then(|| self.image(*picture, frame));
+                ("image", image.transpose()?)
             }
-            Shows::Graphs(..) | Shows::Images(_) => Ok(None),
-        }
+        };
+        subject.extend(value.map(|value| (key.to_owned(), value)));
+        Ok(subject)
     }
 
     fn image(&self, picture: Picture, frame: &Frame) -> Result<Value> {
@@ -126,16 +119,16 @@ impl Scene {
             return Ok(json!({ "width": width, "height": height, "colours": colours }));
         };
         let data = STANDARD.encode(picture.encode(&frame.data, format)?);
-        Ok(json!({ "format": format, "width": width, "height": height, "colours": colours, "data": data }))
+        Ok(
+            json!({ "format": format, "width": width, "height": height, "colours": colours, "data": data }),
+        )
     }
 }
 
 /// The items of a ranking, the best first.
 fn ranking(frame: &Frame) -> Vec<Value> {
     let mut labels = frame.text.lines();
-    let item = |row: &[f64]| {
-        json!({ "item": row[0] as u64, "label": labels.next().unwrap_or_default(), "similarity": row[1] })
-    };
+    let item = |row: &[f64]| json!({ "item": row[0] as u64, "label": labels.next().unwrap_or_default(), "similarity": row[1] });
     frame.data.chunks_exact(2).map(item).collect()
 }
 
@@ -183,21 +176,20 @@ mod tests {
         let places =
             Spec { payload: Payload::Embedding, rows: 1, cols: 4, classes, ..Spec::markers() };
         let scene = Scene::of(&[graphs.clone(), Spec::markers(), places.clone()], None);
-        let told = |spec: &Spec, input, data: &[f64]| {
-            scene.subject(&delivery(spec, input, data)).unwrap().unwrap()
-        };
+        let told =
+            |spec: &Spec, input, data: &[f64]| scene.subject(&delivery(spec, input, data)).unwrap();
         let hello = scene.describe();
         assert_eq!(hello[0]["nodes"][0]["label"], "C3");
         assert!(hello[0]["nodes"][0]["place"][0].as_f64().unwrap() < 0.0, "left of the middle");
         assert!(hello[0]["nodes"][1]["place"].is_null() && hello[1].is_null());
         let data = [0.0, 0.5, 0.0, 2.0, 0.0, -0.25, 7.0, 0.5, 0.0, 2.0, 0.0, -0.25, 0.0, 8.0];
-        let Subject { key, value } = told(&graphs, 0, &data);
-        assert_eq!((key, &value["edges"]), ("graph", &json!([[0, 1, 0.5, 2.0, -0.25]])));
-        assert_eq!(value["features"], json!([[7.0], [8.0]]));
-        let value = json!({ "coordinates": [1.0, 2.0], "class": "left", "p": 0.9 });
-        assert_eq!(told(&places, 2, &[1.0, 2.0, 0.0, 0.9]), Subject { key: "embedding", value });
-        let Subject { value, .. } = told(&places, 2, &[1.0, 2.0, -1.0, 0.0]);
-        assert!(value["class"].is_null() && value["p"].is_null());
+        let graph = &told(&graphs, 0, &data)["graph"];
+        assert_eq!(graph["edges"], json!([[0, 1, 0.5, 2.0, -0.25]]));
+        assert_eq!(graph["features"], json!([[7.0], [8.0]]));
+        let want = json!({ "coordinates": [1.0, 2.0], "class": "left", "p": 0.9 });
+        assert_eq!(told(&places, 2, &[1.0, 2.0, 0.0, 0.9])["embedding"], want);
+        let place = &told(&places, 2, &[1.0, 2.0, -1.0, 0.0])["embedding"];
+        assert!(place["class"].is_null() && place["p"].is_null());
     }
 
     #[test]
@@ -210,24 +202,23 @@ mod tests {
         let scene = Scene::of(&inputs, Some(Format::Png));
         let mut items = delivery(&rankings, 0, &[7.0, 0.75, 3.0, 0.5]);
         items.frame.text.push_str("cat\nblack dog");
-        let told = scene.subject(&items).unwrap().unwrap();
-        let want = json!([
+        let told = scene.subject(&items).unwrap();
+        let want = json!({ "ranking": [
             { "item": 7, "label": "cat", "similarity": 0.75 },
             { "item": 3, "label": "black dog", "similarity": 0.5 },
-        ]);
-        assert_eq!(told, Subject { key: "ranking", value: want });
+        ]});
+        assert_eq!(Value::Object(told), want);
         let mut text = delivery(&texts, 1, &[4.0, 0.0, -1.0]);
         text.frame.text.push_str("good day");
-        let told = scene.subject(&text).unwrap().unwrap();
-        let want = json!({ "text": "good day", "codes": [4, 0] });
-        assert_eq!(told, Subject { key: "text", value: want });
+        let told = scene.subject(&text).unwrap();
+        assert_eq!(Value::Object(told), json!({ "text": "good day", "codes": [4, 0] }));
         let picture = delivery(&images, 2, &[0.0, 1.0]);
-        let told = scene.subject(&picture).unwrap().unwrap();
-        assert_eq!((told.key, &told.value["format"]), ("image", &json!("png")));
-        let file = STANDARD.decode(told.value["data"].as_str().unwrap()).unwrap();
+        let told = scene.subject(&picture).unwrap();
+        assert_eq!(told["image"]["format"], "png");
+        let file = STANDARD.decode(told["image"]["data"].as_str().unwrap()).unwrap();
         assert_eq!(image::load_from_memory(&file).unwrap().into_luma8().into_raw(), [0, 255]);
-        let told = Scene::of(&inputs, None).subject(&picture).unwrap().unwrap();
-        assert_eq!(told.value, json!({ "width": 2, "height": 1, "colours": 1 }));
+        let told = Scene::of(&inputs, None).subject(&picture).unwrap();
+        assert_eq!(told["image"], json!({ "width": 2, "height": 1, "colours": 1 }));
         assert_eq!(scene.describe()[2]["height"], 1);
     }
 }

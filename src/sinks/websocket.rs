@@ -231,7 +231,8 @@ mod tests {
     fn free_port() -> (Box<dyn Sink>, SocketAddr, Spec) {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = free.local_addr().unwrap();
-        let sink = crate::kind::Settings::build(Settings { listen, pictures: Format::Png }).unwrap();
+        let sink =
+            crate::kind::Settings::build(Settings { listen, pictures: Format::Png }).unwrap();
         let classes = vec!["left".to_owned(), "right".to_owned()];
         let payload = crate::frame::Payload::Scores;
         (sink, listen, Spec { payload, rows: 1, cols: 2, classes, ..Spec::markers() })
@@ -278,6 +279,40 @@ mod tests {
         let (heard, missed) = (client.join().unwrap(), page.get(Cause::Missed));
         assert_eq!(heard + missed, SENT);
         assert!(missed > 0 && heard > 0, "{heard} {missed}");
+    }
+
+    #[test]
+    fn a_client_gets_pictures_with_their_age() {
+        use base64::Engine as _;
+        let (mut sink, listen, _) = free_port();
+        let colours = ["red", "green", "blue"].map(crate::frame::Channel::named).to_vec();
+        let payload = crate::frame::Payload::Image;
+        let spec = Spec { payload, rows: 2, cols: 6, channels: colours, ..Spec::markers() };
+        let run = RunFacts { stages: vec!["onnx".into()], ..RunFacts::default() };
+        sink.open(std::slice::from_ref(&spec), &run).unwrap();
+        let (mut client, _) = tungstenite::connect(format!("ws://{listen}/")).unwrap();
+        let mut next = || -> serde_json::Value {
+            serde_json::from_str(&client.read().unwrap().into_text().unwrap()).unwrap()
+        };
+        assert_eq!(next()["inputs"][0]["width"], 2);
+        let mut delivery = Delivery::with_room(&spec, 1);
+        delivery.frame.resize(2, 6);
+        let pixels: Vec<u8> = (0..12).map(|i| 20 * i).collect();
+        let data = pixels.iter().map(|v| f64::from(*v) / 255.0);
+        delivery.frame.data.iter_mut().zip(data).for_each(|(to, v)| *to = v);
+        (delivery.emitted_s, delivery.frame.span.last_s, delivery.stage_ns[0]) = (5.0, 4.5, 7000);
+        sink.write(&delivery).unwrap();
+        let message = next();
+        assert_eq!(
+            (&message["age_newest_ms"], &message["stages_us"]["onnx"]),
+            (&500.0.into(), &7.0.into())
+        );
+        assert!(message.get("label").is_none() && message["image"]["format"] == "png");
+        let file = message["image"]["data"].as_str().unwrap();
+        let file = base64::engine::general_purpose::STANDARD.decode(file).unwrap();
+        let got = image::load_from_memory(&file).unwrap();
+        assert_eq!((got.width(), got.height(), got.into_rgb8().into_raw()), (2, 2, pixels));
+        sink.close().unwrap();
     }
 
     #[test]

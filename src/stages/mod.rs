@@ -1,8 +1,9 @@
 //! Stages: what is done to frames on their way.
 //!
 //! The families are folders, named after what goes in and what comes out:
-//! `filter` samples to samples per channel, `spatial` samples to samples across channels, `window`
-//! samples to windows, `feature` window to matrix, vector or a richer window, or samples to vectors,
+//! `filter` samples to samples per channel, `spatial` samples to samples (or windows to windows) across channels,
+//! `window` samples to windows, and vectors back to samples, `feature` window to matrix, vector, features of nodes or
+//! a richer window, or samples to vectors,
 //! `manifold` matrix to matrix or vector, `graph` features of nodes to graphs and what is made of
 //! them, `embed` windows or vectors to embeddings, `retrieve` those to the items of a gallery that are like them,
 //! `decode` any of these to scores.

@@ -86,11 +86,11 @@ impl Sink for Terminal {
             true => Deciding::of(inputs)?,
             false => Deciding::if_any(inputs)?,
         };
-        let known = |s: &&Spec| {
+        let foreign = |s: &&Spec| {
             let own = matches!(s.payload, Payload::Scores | Payload::Markers);
             !own && Newest::of(s.payload).is_none()
         };
-        if let Some(other) = inputs.iter().find(known) {
+        if let Some(other) = inputs.iter().find(foreign) {
             return Err(Error::mismatch(format!(
                 "takes scores, rankings, texts and markers, but is given {:?}",
                 other.payload
@@ -210,7 +210,9 @@ impl Terminal {
             self.view_decision(&mut text);
         }
         for newest in self.newest.iter().flatten() {
-            let _ = writeln!(text, "{} {}", label(newest.what()), newest.view());
+            for (i, line) in newest.view().iter().enumerate() {
+                let _ = writeln!(text, "{} {line}", label(if i == 0 { newest.what() } else { "" }));
+            }
         }
         let _ = writeln!(text, "{} {}", label("latency"), self.latency_text());
         let ages = self.last.as_ref().and_then(|l| l.age_newest_s.zip(l.age_oldest_s));
@@ -371,11 +373,6 @@ fn minutes(s: f64) -> String {
 }
 
 fn bar(share: f64) -> String {
-    bar_of(BAR, share)
-}
-
-/// A bar of so many characters.
-fn bar_of(width: usize, share: f64) -> String {
-    let full = (share.clamp(0.0, 1.0) * width as f64).round() as usize;
-    format!("{}{}", "█".repeat(full), "░".repeat(width - full))
+    let full = (share.clamp(0.0, 1.0) * BAR as f64).round() as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(BAR - full))
 }

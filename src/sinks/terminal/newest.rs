@@ -1,13 +1,11 @@
 //! The newest ranking or text.
 
-use super::bar_of;
+use super::bar;
 use crate::frame::{Frame, Payload};
 use std::fmt::Write as _;
 
 /// How many items of a ranking are shown.
 const ITEMS: usize = 3;
-/// Width of their bars, in characters.
-const BAR: usize = 8;
 /// How many characters of a label are shown, and of a text.
 const LABEL: usize = 20;
 const TEXT: usize = 64;
@@ -54,18 +52,19 @@ impl Newest {
         }
     }
 
-    /// With bars.
-    pub fn view(&self) -> String {
+    /// With bars, a line for each item.
+    pub fn view(&self) -> Vec<String> {
+        let line = |(label, alike): &(String, f64)| {
+            format!("{label:<width$} {} {alike:.2}", bar(*alike), width = LABEL + 1)
+        };
         match self {
-            Self::Ranking(items) => items.iter().fold(String::new(), |mut text, (label, alike)| {
-                let _ = write!(text, "{label} {} {alike:.2}  ", bar_of(BAR, *alike));
-                text
-            }),
-            Self::Text(text) => text.clone(),
+            Self::Ranking(items) if items.is_empty() => vec!["nothing yet".into()],
+            Self::Ranking(items) => items.iter().map(line).collect(),
+            Self::Text(text) => vec![text.clone()],
         }
     }
 
-    /// Without.
+    /// On one line, for logs.
     pub fn line(&self) -> String {
         match self {
             Self::Ranking(items) => {
@@ -92,18 +91,22 @@ mod tests {
 
     #[test]
     fn the_first_items_and_short_texts_are_shown() {
-        let mut frame = Spec { payload: Payload::Ranking, rows: 4, cols: 2, ..Spec::markers() }.frame();
+        let mut frame =
+            Spec { payload: Payload::Ranking, rows: 4, cols: 2, ..Spec::markers() }.frame();
         frame.resize(4, 2);
         frame.data.copy_from_slice(&[4.0, 0.75, 9.0, 0.5, 2.0, -0.1, 7.0, -0.2]);
         frame.text.push_str("cat\na dog whose name is rather long\n");
         let mut newest = Newest::of(Payload::Ranking).unwrap();
         newest.take(&frame);
         assert_eq!(newest.line(), "cat 0.75, a dog whose name is … 0.50, 2 -0.10");
-        assert!(newest.view().starts_with("cat ██████░░ 0.75  "), "{}", newest.view());
+        let view = newest.view();
+        assert_eq!(view.len(), 3);
+        assert!(view[0].starts_with("cat   ") && view[0].ends_with("█░░░░░░ 0.75"), "{view:?}");
+        assert!(view[2].ends_with("░ -0.10"), "{view:?}");
         let mut newest = Newest::of(Payload::Text).unwrap();
         frame.text = "good\u{1b}[31m day".into();
         newest.take(&frame);
-        assert_eq!(newest.view(), "good [31m day");
+        assert_eq!(newest.view(), ["good [31m day"]);
         assert_eq!(Newest::of(Payload::Scores), None);
     }
 }

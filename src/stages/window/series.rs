@@ -153,7 +153,9 @@ mod tests {
         let (mut stage, _) = stage(2.0);
         let mut seen = Seen::default();
         // Two windows are missing; then a gap of the stream, behind which windows begin anew.
-        for (last, flags) in [(50, Flags::NONE), (200, Flags::NONE), (317, Flags::GAP), (367, Flags::NONE)] {
+        for (last, flags) in
+            [(50, Flags::NONE), (200, Flags::NONE), (317, Flags::GAP), (367, Flags::NONE)]
+        {
             stage.interrupt();
             stage.process(&mut vector(last, flags), &mut seen).unwrap();
         }
@@ -168,7 +170,10 @@ mod tests {
             let (mut stage, _) = stage(rate_hz);
             let mut seen = Seen::default();
             stage.process(&mut vector(50, Flags::NONE), &mut seen).unwrap();
-            assert!(stage.process(&mut vector(second, Flags::NONE), &mut seen).is_err(), "{second}");
+            assert!(
+                stage.process(&mut vector(second, Flags::NONE), &mut seen).is_err(),
+                "{second}"
+            );
         }
         assert!(Settings { rate_hz: 0.0 }.build().is_err());
     }
