@@ -49,11 +49,13 @@ pub enum Cause {
     Unlearned,
     /// Windows on which a stage reached the end of its time or its steps, and passed on a bound instead.
     Budget,
+    /// Times the host that a network runs on was lost.
+    HostLost,
 }
 
 impl Cause {
     /// Every cause, in the order they are shown.
-    pub const ALL: [Cause; 18] = [
+    pub const ALL: [Cause; 19] = [
         Cause::Gap,
         Cause::Drop,
         Cause::Duplicate,
@@ -72,6 +74,7 @@ impl Cause {
         Cause::Late,
         Cause::Unlearned,
         Cause::Budget,
+        Cause::HostLost,
     ];
 
     /// Its name in JSON, logs and views.
@@ -95,6 +98,7 @@ impl Cause {
             Cause::Late => "late",
             Cause::Unlearned => "unlearned",
             Cause::Budget => "budget",
+            Cause::HostLost => "host_lost",
         }
     }
 }

@@ -56,7 +56,10 @@ impl Endpoint {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         let is_sound = match bare {
             Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)),
+            None => {
+                !host.is_empty()
+                    && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+            }
         };
         if !is_sound || !matches!(protocol, "tcp" | "tls") || port.parse::<u16>().is_err() {
             return Err(wrong());
@@ -64,6 +67,11 @@ impl Endpoint {
         let ip = bare.unwrap_or(host).parse::<IpAddr>();
         let is_local = ip.map_or(host == "localhost", |ip| ip.is_loopback());
         Ok(Self { text: text.to_owned(), is_tls: protocol == "tls", is_local })
+    }
+
+    /// HOST:PORT.
+    pub fn address(&self) -> &str {
+        self.text.split_once('/').map_or("", |(_, address)| address)
     }
 
     /// Refuses what would go over a network open to all.
@@ -181,7 +189,10 @@ mod tests {
     fn beyond_this_machine_a_token_and_tls_are_needed() {
         let check = |place: &str, token: bool| {
             let token_file = token.then(|| PathBuf::from("token"));
-            Endpoint::parse(place).unwrap().check(&Access { token_file, ..Access::default() }).is_ok()
+            Endpoint::parse(place)
+                .unwrap()
+                .check(&Access { token_file, ..Access::default() })
+                .is_ok()
         };
         assert!(check("tcp/127.0.0.1:1", false) && check("tls/box:1", true));
         assert!(!check("tls/box:1", false) && !check("tcp/box:1", true));

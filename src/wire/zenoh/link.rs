@@ -8,7 +8,9 @@ use super::access::{Access, Endpoint, Token};
 use super::message::MAX_BYTES;
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::Path;
+use std::time::Duration;
 use zenoh::Wait as _;
 use zenoh::config::Config;
 use zenoh::key_expr::KeyExpr;
@@ -43,13 +45,16 @@ pub struct Back {
 }
 
 impl Link {
-    /// Connects to the host at `place`; `heard` gets what it says, on a thread of zenoh's. Ends when it is dropped.
+    /// Connects to the host at `place`; `heard` gets what it says, on a thread of zenoh's. Ends when it is dropped. Where
+    /// nobody listens the error is of the kind [`ErrorKind::Missing`](crate::error::ErrorKind::Missing).
     pub fn connect(
         place: &Endpoint,
         access: &Access,
         heard: impl Fn(&[u8]) + Send + Sync + 'static,
     ) -> Result<Self> {
-        let session = open(&client_config(place, access)?)?;
+        let config = client_config(place, access)?;
+        reach(place)?;
+        let session = open(&config).map_err(|e| refused(&e.to_string()))?;
         let own = session.zid();
         let hear = move |sample: Sample| heard(&sample.payload().to_bytes());
         let hearing = session
@@ -125,6 +130,24 @@ impl Drop for Link {
     }
 }
 
+/// Whether anybody listens at `place`.
+fn reach(place: &Endpoint) -> Result<()> {
+    let unreachable = |e: &dyn std::fmt::Display| Error::missing(format!("it cannot be reached: {e}"));
+    let mut outcome = Err(unreachable(&"its name is not known"));
+    for address in place.address().to_socket_addrs().map_err(|e| unreachable(&e))? {
+        match TcpStream::connect_timeout(&address, Duration::from_millis(OPEN_MS)) {
+            Ok(_) => return Ok(()),
+            Err(e) => outcome = Err(unreachable(&e)),
+        }
+    }
+    outcome
+}
+
+/// What it means that somebody listens, but no connection comes about because of `e`.
+fn refused(e: &str) -> Error {
+    Error::mismatch(format!("refused: {e}"))
+}
+
 fn open(settings: &[(&str, Value)]) -> Result<Session> {
     let mut config = Config::default();
     for (key, value) in settings {
@@ -178,7 +201,9 @@ fn host_config(place: &Endpoint, access: &Access) -> Result<Vec<(&'static str, V
         ]),
         (None, false) => {}
         (None, true) => return Err(Error::config("TLS takes a certificate and its key")),
-        (Some(_), false) => return Err(Error::config("a certificate is of use with tls/HOST:PORT only")),
+        (Some(_), false) => {
+            return Err(Error::config("a certificate is of use with tls/HOST:PORT only"));
+        }
     }
     Ok(settings)
 }

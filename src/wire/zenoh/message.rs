@@ -159,7 +159,8 @@ impl<'a> Message<'a> {
         let refused = |what: &str| Error::input(format!("is no message of this version: {what}"));
         let (fixed, rest) =
             bytes.split_first_chunk::<HEAD_BYTES>().ok_or_else(|| refused("it is cut"))?;
-        let (head, count) = read_head(fixed).ok_or_else(|| refused("its beginning is not known"))?;
+        let (head, count) =
+            read_head(fixed).ok_or_else(|| refused("its beginning is not known"))?;
         if count > MAX_ARRAYS || (count > 0 && !head.kind.has_shapes()) {
             return Err(refused("it has too many arrays"));
         }
@@ -205,7 +206,8 @@ fn read_head(bytes: &[u8; HEAD_BYTES]) -> Option<(Head, usize)> {
         return None;
     }
     let kind = Kind::ALL.into_iter().find(|known| *known as u8 == *kind)?;
-    let width = [Width::Single, Width::Double].into_iter().find(|w| w.bytes() == usize::from(*width))?;
+    let width =
+        [Width::Single, Width::Double].into_iter().find(|w| w.bytes() == usize::from(*width))?;
     let head = Head { kind, width, number: u64::from_le_bytes(*number), model };
     Some((head, usize::from(*count)))
 }
