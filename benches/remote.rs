@@ -76,7 +76,8 @@ impl Host {
     /// The keys of a stage that asks it.
     fn keys(&self) -> String {
         let [token, pem] = ["token", "host.pem"].map(|name| self.folder.join(name));
-        let ca = if self.place.starts_with("tls") { format!(", ca = {pem:?}") } else { String::new() };
+        let ca =
+            if self.place.starts_with("tls") { format!(", ca = {pem:?}") } else { String::new() };
         format!("host = {{ connect = {:?}, token_file = {token:?}{ca} }}", self.place)
     }
 }

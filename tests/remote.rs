@@ -203,7 +203,8 @@ fn a_host_that_dies_is_noted_and_is_back_when_it_is() {
     until("its return", || ask(&mut seen));
     assert_eq!(page.get(Cause::HostLost), 1);
     let events = page.page().events;
-    let said = |i: usize, text: &str| events[i].text.contains(text) && events[i].text.contains(&place);
+    let said =
+        |i: usize, text: &str| events[i].text.contains(text) && events[i].text.contains(&place);
     assert!(said(0, "is lost") && said(1, "is back after"), "{events:?}");
     assert!(events[0].index > 0);
 }
@@ -460,7 +461,8 @@ fn a_client_is_not_believed() {
     wait_for(&place);
     let heard: Arc<std::sync::Mutex<Vec<Kind>>> = Arc::default();
     let kept = heard.clone();
-    let hear = move |bytes: &[u8]| kept.lock().unwrap().push(Message::read(bytes).unwrap().head.kind);
+    let hear =
+        move |bytes: &[u8]| kept.lock().unwrap().push(Message::read(bytes).unwrap().head.kind);
     let place = Endpoint::parse(&place).unwrap();
     let link = Link::connect(&place, &Access::default(), hear).unwrap();
     let head = Head { kind: Kind::Hello, width: Width::Double, number: 0, model: sha256 };

@@ -390,7 +390,6 @@ impl Caller {
                 }
                 Err(e) => self.found(State::Unfit(e.to_string())),
             }
-            while self.questions.pop_with(|_| ()).is_some() {}
             let shared = &self.shared;
             self.ask.wait(HELLO, || shared.is_over());
         }

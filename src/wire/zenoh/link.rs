@@ -33,7 +33,7 @@ pub struct Link {
     /// In this order they end.
     asking: Option<Publisher<'static>>,
     _hearing: Subscriber<()>,
-    _session: Session,
+    session: Session,
 }
 
 /// The way back to who has asked.
@@ -69,7 +69,7 @@ impl Link {
             .congestion_control(CongestionControl::Drop)
             .wait()
             .map_err(failed)?;
-        Ok(Self { asking: Some(asking), _hearing: hearing, _session: session })
+        Ok(Self { asking: Some(asking), _hearing: hearing, session: session })
     }
 
     /// Lets clients connect at `place`; `asked` gets what they say, on a thread of zenoh's.
@@ -87,7 +87,7 @@ impl Link {
         };
         let hearing =
             session.declare_subscriber("saltatory/ask/*").callback(hear).wait().map_err(failed)?;
-        Ok(Self { asking: None, _hearing: hearing, _session: session })
+        Ok(Self { asking: None, _hearing: hearing, session: session })
     }
 
     /// Whether this build can reach other hosts: it can.
@@ -126,13 +126,14 @@ impl Back {
 /// The session must be closed by hand: what hears for it holds it.
 impl Drop for Link {
     fn drop(&mut self) {
-        let _ = self._session.close().wait();
+        let _ = self.session.close().wait();
     }
 }
 
 /// Whether anybody listens at `place`.
 fn reach(place: &Endpoint) -> Result<()> {
-    let unreachable = |e: &dyn std::fmt::Display| Error::missing(format!("it cannot be reached: {e}"));
+    let unreachable =
+        |e: &dyn std::fmt::Display| Error::missing(format!("it cannot be reached: {e}"));
     let mut outcome = Err(unreachable(&"its name is not known"));
     for address in place.address().to_socket_addrs().map_err(|e| unreachable(&e))? {
         match TcpStream::connect_timeout(&address, Duration::from_millis(OPEN_MS)) {
@@ -145,7 +146,16 @@ fn reach(place: &Endpoint) -> Result<()> {
 
 /// What it means that somebody listens, but no connection comes about because of `e`.
 fn refused(e: &str) -> Error {
-    Error::mismatch(format!("refused: {e}"))
+    // Behind that, zenoh says where in its own files it was.
+    let why = e.split(" at /").next().unwrap_or(e);
+    let meaning = if why.contains("certificate") {
+        "its certificate is not trusted"
+    } else if why.contains("close message") || why.contains("UsrPwd") {
+        "it refuses the token, or there is none"
+    } else {
+        "no connection comes about"
+    };
+    Error::mismatch(format!("{meaning}: {why}"))
 }
 
 fn open(settings: &[(&str, Value)]) -> Result<Session> {
@@ -188,7 +198,7 @@ fn host_config(place: &Endpoint, access: &Access) -> Result<Vec<(&'static str, V
     settings.extend([
         ("connect/endpoints", json!([])),
         ("listen/endpoints", json!([place.text])),
-        ("transport/unicast/max_sessions", json!(MAX_CLIENTS)),
+        ("transport/unicast/maxsessions", json!(MAX_CLIENTS)),
     ]);
     if let Some(path) = &access.token_file {
         Token::all(path)?;
