@@ -49,8 +49,8 @@ pub enum Cause {
     Unlearned,
     /// Windows on which a stage reached the end of its time or its steps, and passed on a bound instead.
     Budget,
-    /// Moments for which a stream that was to be joined with others was missing.
-    Unpaired,
+    /// Times the host that a network runs on was lost.
+    HostLost,
 }
 
 impl Cause {
@@ -74,7 +74,7 @@ impl Cause {
         Cause::Late,
         Cause::Unlearned,
         Cause::Budget,
-        Cause::Unpaired,
+        Cause::HostLost,
     ];
 
     /// Its name in JSON, logs and views.
@@ -98,7 +98,7 @@ impl Cause {
             Cause::Late => "late",
             Cause::Unlearned => "unlearned",
             Cause::Budget => "budget",
-            Cause::Unpaired => "unpaired",
+            Cause::HostLost => "host_lost",
         }
     }
 }

@@ -7,8 +7,12 @@ use saltatory::control::fit::{Evaluate, Fit, Refit};
 use saltatory::control::{self, list::Family, live::Live, stop::Stop};
 use saltatory::error::Result;
 use saltatory::fit::{Phase, Protocol};
+use saltatory::runtime::{Options, Provider};
 use saltatory::sources::Speed;
+use saltatory::wire::zenoh::access::Access;
 use saltatory::{config, wire};
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -228,6 +232,40 @@ enum Command {
         #[arg(long, value_name = "OUT.onnx")]
         out: PathBuf,
     },
+    /// Run networks (ONNX) for stages on other machines
+    ///
+    /// A stage `onnx` with `host = { connect = \"tls/HERE:7447\", ... }` sends its windows here and gets the outputs
+    /// back. It has to have the same file: models are known by their SHA-256. Beyond this machine it takes TLS and a
+    /// token on both sides. Only in builds with `--features remote`. How to set it up is in docs/remote.md.
+    #[command(after_help = "Examples:\n  \
+        saltatory host models/eegnet.onnx    for this machine only\n  \
+        saltatory host models/eegnet.onnx --listen tls/0.0.0.0:7447 --token-file tokens --cert host.pem --key host.key")]
+    Host {
+        /// The models to serve
+        #[arg(required = true, value_name = "MODEL.onnx")]
+        models: Vec<PathBuf>,
+        /// Where to listen: tcp/127.0.0.1:PORT, or tls/ADDRESS:PORT
+        #[arg(long, value_name = "PLACE", default_value = "tcp/127.0.0.1:7447")]
+        listen: String,
+        /// A file with a line NAME:SECRET for each client that may come in
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// The certificate to show (PEM)
+        #[arg(long, value_name = "FILE", requires = "key")]
+        cert: Option<PathBuf>,
+        /// The key of the certificate (PEM)
+        #[arg(long, value_name = "FILE", requires = "cert")]
+        key: Option<PathBuf>,
+        /// What networks run on: cpu, cuda, tensorrt, coreml, directml
+        #[arg(long, default_value = "cpu", value_parser = provider)]
+        provider: Provider,
+        /// Threads of each network
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+        /// Print at the end what became of the windows as JSON, and nothing before
+        #[arg(long)]
+        json: bool,
+    },
     /// Measure what the engine costs on this machine
     ///
     /// `ring`: how threads hand each other frames. `stages`: single stages, back to back and once per 50
@@ -398,6 +436,12 @@ fn dispatch(command: Command) -> Result<()> {
             control::inspect::inspect(&file, &recordings, &sets, parity.as_deref(), json)
         }
         Command::Export { model, out } => control::export::export(&model, &out),
+        Command::Host { models, listen, token_file, cert, key, provider, threads, json } => {
+            let access = Access { token_file, ca: None, certificate: cert.zip(key) };
+            let options = Options { provider, threads, ..Options::default() };
+            let asked = control::host::Host { models, listen, access, options, json };
+            control::host::host(&asked, &Stop::on_signal()?)
+        }
         Command::Bench { peer: Some(seconds), .. } => control::bench::peer(seconds),
         Command::Bench {
             suites,
@@ -441,6 +485,9 @@ fn log_to_stderr(cli: &Cli) {
     // What is lost on purpose, in a measurement, is part of its result.
     let least = if cli.command.measures() { "error" } else { "warn" };
     let level = [least, "info", "debug"][usize::from(cli.verbose.min(2))];
+    // What zenoh has to say of each attempt to connect is in our own words elsewhere.
+    let level =
+        format!("{level},zenoh={}", ["off", "warn", "debug"][usize::from(cli.verbose.min(2))]);
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt()
@@ -462,6 +509,13 @@ fn seconds(text: &str) -> Result<f64, String> {
         (Ok(n), Some((_, factor))) if n >= 0.0 && n.is_finite() => Ok(n * factor),
         _ => Err("expected a time such as 60s, 5m or 1h".into()),
     }
+}
+
+/// Reads what a network runs on.
+fn provider(text: &str) -> Result<Provider, String> {
+    let text: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+        text.into_deserializer();
+    Provider::deserialize(text).map_err(|e| e.to_string())
 }
 
 /// Reads a share between 0 and 1, such as 0.1.

@@ -1,5 +1,5 @@
-//! A module may use only modules below it, and two things stay where they belong: `unsafe` and the
-//! `lsl` crate.
+//! A module may use only modules below it, and some things stay where they belong: `unsafe`, and the
+//! crates `lsl` and `zenoh`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,6 +36,8 @@ const UNSAFE: [&str; 7] = [
 
 /// Where the `lsl` crate may be used.
 const LSL: &str = "src/wire/lsl/";
+/// Where the `zenoh` crate may be used.
+const ZENOH: &str = "src/wire/zenoh/";
 
 #[test]
 fn modules_use_only_lower_ones() {
@@ -61,7 +63,7 @@ fn modules_use_only_lower_ones() {
 }
 
 #[test]
-fn unsafe_and_the_lsl_crate_stay_at_home() {
+fn unsafe_and_the_crates_of_networks_stay_at_home() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         let shown = path.display().to_string();
@@ -74,6 +76,11 @@ fn unsafe_and_the_lsl_crate_stay_at_home() {
             let names = words.contains(&"lsl_sys") || line.contains(" ::lsl::");
             if (imports || names) && !shown.starts_with(LSL) {
                 wrong.push(format!("{shown}:{number}: the lsl crate"));
+            }
+            // As a path of its own, and not as the module of that name.
+            let mut zenoh = line.match_indices("zenoh::").map(|(at, _)| &line[..at]);
+            if zenoh.any(|before| !before.ends_with("::")) && !shown.starts_with(ZENOH) {
+                wrong.push(format!("{shown}:{number}: the zenoh crate"));
             }
         }
     }

@@ -109,17 +109,7 @@ const SIDE: usize = 512;
 const PRODUCTS: usize = 600;
 
 fn slow() -> Vec<u8> {
-    let mut graph = vec![
-        support::onnx::diagonal("w", SIDE, 1.0),
-        support::onnx::table(11, "x", SIDE),
-        support::onnx::table(12, "y", SIDE),
-    ];
-    for i in 0..PRODUCTS {
-        let (from, to) = (if i == 0 { "x".into() } else { format!("h{i}") }, format!("h{}", i + 1));
-        let to = if i + 1 == PRODUCTS { "y".to_owned() } else { to };
-        graph.push(support::onnx::node("MatMul", [&from, "w"], &to));
-    }
-    support::onnx::model(&graph)
+    support::onnx::products(SIDE, PRODUCTS)
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod check;
 pub mod doctor;
 pub mod export;
 pub mod fit;
+pub mod host;
 pub mod inspect;
 pub mod list;
 pub mod live;

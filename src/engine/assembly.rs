@@ -69,6 +69,7 @@ pub fn assemble(config: &mut Config, graph: &Graph<'_>, taps: Vec<Placed>) -> Re
             let route = plan.route(Node::Stage(i), lane, config, graph, &mut ways);
             let unit = &mut config.stages[i];
             let page = graph.ledger.page_of(&unit.id);
+            unit.unit.account(&page);
             let stage = std::mem::replace(&mut unit.unit, Box::new(Gone));
             nodes.push(Step::new(stage, i, route, page));
         }

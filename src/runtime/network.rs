@@ -152,14 +152,7 @@ impl Network {
     /// **Control.** Prepares runs with inputs of `shapes`, and runs once on zeros: what a first run allocates
     /// and chooses is then done, and the shapes of the outputs are known.
     pub fn bind(&mut self, shapes: &[Vec<usize>]) -> Result<()> {
-        if shapes.len() != self.inputs.len() {
-            let (expected, given) = (self.inputs.len(), shapes.len());
-            let text = format!("the model has {expected} inputs, but {given} are given");
-            return Err(Error::mismatch(text));
-        }
-        for (port, shape) in self.inputs.iter().zip(shapes) {
-            port.check(shape)?;
-        }
+        check_shapes(&self.inputs, shapes)?;
         let failed =
             |e: ort::Error| Error::run(format!("ONNX Runtime: {}", first_line(&e.to_string())));
         let numbers = |(port, shape): (&Port, &Vec<usize>)| Numbers::zeros(port.element, shape);
@@ -232,6 +225,11 @@ impl Network {
     /// The shape of output `i`.
     pub fn shape(&self, i: usize) -> &[usize] {
         self.result(i).map_or(&[], |r| &r.shape)
+    }
+
+    /// Input `i` as it is: its shape and its numbers.
+    pub fn input(&self, i: usize) -> (Vec<usize>, Vec<f64>) {
+        self.bound.as_ref().and_then(|b| b.inputs.get(i)).map(Numbers::read).unwrap_or_default()
     }
 
     /// Output `i` of the last run.
@@ -364,6 +362,15 @@ impl Numbers {
         })
     }
 
+    fn read(&self) -> (Vec<usize>, Vec<f64>) {
+        match self {
+            Self::F32(tensor) => held(tensor.extract_tensor(), |v| f64::from(v)),
+            Self::F64(tensor) => held(tensor.extract_tensor(), |v| v),
+            Self::I64(tensor) => held(tensor.extract_tensor(), |v| v as f64),
+            Self::I32(tensor) => held(tensor.extract_tensor(), |v| f64::from(v)),
+        }
+    }
+
     fn write(&mut self, at: usize, values: impl Iterator<Item = f64>) {
         match self {
             Self::F32(tensor) => fill(tensor.extract_tensor_mut().1, at, values, |v| v as f32),
@@ -374,11 +381,43 @@ impl Numbers {
     }
 }
 
+fn held<T: Copy>(
+    (shape, data): (&ort::value::Shape, &[T]),
+    convert: impl Fn(T) -> f64,
+) -> (Vec<usize>, Vec<f64>) {
+    let shape = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
+    (shape, data.iter().map(|v| convert(*v)).collect())
+}
+
 fn fill<T>(to: &mut [T], at: usize, values: impl Iterator<Item = f64>, convert: impl Fn(f64) -> T) {
     to.iter_mut().skip(at).zip(values).for_each(|(to, v)| *to = convert(v));
 }
 
+/// Checks that arrays of `shapes` may go in.
+pub(super) fn check_shapes(ports: &[Port], shapes: &[Vec<usize>]) -> Result<()> {
+    if shapes.len() != ports.len() {
+        let (expected, given) = (ports.len(), shapes.len());
+        let text = format!("the model has {expected} inputs, but {given} are given");
+        return Err(Error::mismatch(text));
+    }
+    ports.iter().zip(shapes).try_for_each(|(port, shape)| port.check(shape))
+}
+
 impl Port {
+    /// Whether its numbers are 32-bit floats.
+    pub fn is_single(&self) -> bool {
+        self.element == TensorElementType::Float32
+    }
+
+    /// Its shape, where no axis is open.
+    pub fn shape(&self) -> Option<Vec<usize>> {
+        let length = |axis: &Axis| match axis {
+            Axis::Fixed(n) => Some(*n),
+            Axis::Free(_) => None,
+        };
+        self.axes.iter().map(length).collect()
+    }
+
     /// Checks that an array of `shape` may go in.
     fn check(&self, shape: &[usize]) -> Result<()> {
         let fits = shape.len() == self.axes.len()

@@ -11,9 +11,9 @@
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::kind::Kind;
-use crate::ledger::Cause;
+use crate::ledger::{Cause, Counters};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 pub mod decode;
 pub mod embed;
@@ -53,6 +53,10 @@ pub trait Stage: Send {
     fn delay_s(&self) -> f64 {
         0.0
     }
+
+    /// **Control.** Gets its page of the ledger, before it runs, for what it wants to write down in words. What
+    /// [`Stage::process`] counts goes through [`Emit::count`].
+    fn account(&mut self, _page: &Arc<Counters>) {}
 
     /// **Control.** Whether it is quick enough for the real-time lane.
     fn realtime(&self) -> bool {

@@ -1,3 +1,4 @@
 //! Network protocols as values in and out.
 
 pub mod lsl;
+pub mod zenoh;

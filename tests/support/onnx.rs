@@ -65,3 +65,14 @@ pub fn line(a: &[f32], b: &[f32]) -> Vec<u8> {
         table(12, "y", a.len()),
     ])
 }
+
+/// `count` products, one after the other, with the unit matrix of `side` rows: `y = x`, slowly.
+pub fn products(side: usize, count: usize) -> Vec<u8> {
+    let mut graph = vec![diagonal("w", side, 1.0), table(11, "x", side), table(12, "y", side)];
+    for i in 0..count {
+        let from = if i == 0 { "x".to_owned() } else { format!("h{i}") };
+        let to = if i + 1 == count { "y".to_owned() } else { format!("h{}", i + 1) };
+        graph.push(node("MatMul", [&from, "w"], &to));
+    }
+    model(&graph)
+}

@@ -9,18 +9,23 @@
 //! then `fallback` answers: nobody ("none"), the answer before ("previous"), or the second input ("other"), each
 //! marked DEGRADED. Numbers that are not finite are a fault. The time for a window counts from when it comes here.
 //!
+//! **Host.** With `host` the network runs on another machine (docs/remote.md). While that one is lost, which is in the
+//! ledger (`host_lost`), windows are answered by the fallback at once.
+//!
 //! Runs on a worker lane, since ONNX Runtime allocates and may take milliseconds. No delay.
 
 use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
-use crate::ledger::Cause;
+use crate::ledger::{Cause, Counters};
 use crate::runtime::{
-    Feed, Input, Manifest, Network, Options, Provider, Reading, Timed, Unanswered, places,
+    Feed, Host, Input, Manifest, Network, Options, Provider, Reading, Remote, Timed, Unanswered,
+    places,
 };
 use crate::stages::{Emit, Fault, Stage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A network that was trained elsewhere (ONNX), with a manifest beside it that says what it expects and what
@@ -43,6 +48,10 @@ pub struct Settings {
     /// "other" (the scores of another decoder, the second of `from`).
     #[serde(default)]
     pub fallback: Fallback,
+    /// Another machine that runs the network (`saltatory host`), which has the same file: a table with `connect`, such
+    /// as "tls/gpu-box:7447", `token_file` and `ca`. Threads and provider are then those of the host.
+    #[serde(default)]
+    pub host: Option<Host>,
 }
 
 fn one() -> usize {
@@ -74,8 +83,23 @@ impl crate::kind::Settings<dyn Stage> for Settings {
             let text = "answers when the network is late: say when that is (`budget_ms`)";
             return Err(Error::setting("fallback", text));
         }
+        if let Some(host) = &self.host {
+            check_host(host, &self)?;
+        }
         Ok(Box::new(Onnx { settings: self, ready: None }))
     }
+}
+
+fn check_host(host: &Host, settings: &Settings) -> Result<()> {
+    host.check().map_err(|e| e.blaming("host"))?;
+    if settings.budget_ms.is_none() {
+        let text = "may be lost: say for how long an answer is waited for (`budget_ms`)";
+        return Err(Error::setting("host", text));
+    }
+    if settings.provider != Provider::Cpu {
+        return Err(Error::setting("provider", "is that of the host: `saltatory host --provider`"));
+    }
+    Ok(())
 }
 
 struct Onnx {
@@ -105,6 +129,7 @@ struct Ready {
 enum Engine {
     Direct(Box<Network>),
     Timed(Timed, Duration),
+    Remote(Remote, Duration),
 }
 
 impl Stage for Onnx {
@@ -142,6 +167,12 @@ impl Stage for Onnx {
     fn reset(&mut self) {
         if let Some(ready) = &mut self.ready {
             ready.substitute.data.clear();
+        }
+    }
+
+    fn account(&mut self, page: &Arc<Counters>) {
+        if let Some(Ready { engine: Engine::Remote(network, _), .. }) = &self.ready {
+            network.account(page);
         }
     }
 
@@ -190,10 +221,13 @@ impl Ready {
         let output = find_output(&network, &manifest).map_err(here)?;
         let reading = Reading::new(&manifest.output, network.shape(output), input).map_err(here)?;
         let spec = reading.spec().clone();
-        let engine = match settings.budget_ms {
-            None => Engine::Direct(Box::new(network)),
-            Some(ms) => {
-                Engine::Timed(Timed::start(network, &lengths)?, Duration::from_secs_f64(ms / 1e3))
+        let budget = settings.budget_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
+        let engine = match (budget, &settings.host) {
+            (None, _) => Engine::Direct(Box::new(network)),
+            (Some(budget), None) => Engine::Timed(Timed::start(network, &lengths)?, budget),
+            (Some(budget), Some(host)) => {
+                let remote = Remote::start(host, &network, &lengths);
+                Engine::Remote(remote.map_err(|e| e.blaming("host"))?, budget)
             }
         };
         let shape = (input.rows, input.cols);
@@ -213,6 +247,13 @@ impl Ready {
                 let (feed, data) = (&mut self.feed, self.data);
                 network.run(|inputs| inputs[data].copy_from_slice(feed.numbers(frame)), until)
             }
+            Engine::Remote(network, budget) => {
+                let until = Instant::now() + *budget;
+                let (feed, data) = (&mut self.feed, self.data);
+                let fill =
+                    |inputs: &mut [Vec<f64>]| inputs[data].copy_from_slice(feed.numbers(frame));
+                network.run(frame.span.last, fill, until)
+            }
         }
     }
 
@@ -226,6 +267,7 @@ impl Ready {
         let numbers = match &self.engine {
             Engine::Direct(network) => network.output(self.output),
             Engine::Timed(network, _) => network.output(self.output),
+            Engine::Remote(network, _) => network.output(self.output),
         };
         self.out.copy_head(frame);
         self.out.model = self.model;
