@@ -51,11 +51,13 @@ pub enum Cause {
     Budget,
     /// Times the host that a network runs on was lost.
     HostLost,
+    /// Moments for which a stream that was to be joined with others was missing.
+    Unpaired,
 }
 
 impl Cause {
     /// Every cause, in the order they are shown.
-    pub const ALL: [Cause; 19] = [
+    pub const ALL: [Cause; 20] = [
         Cause::Gap,
         Cause::Drop,
         Cause::Duplicate,
@@ -75,6 +77,7 @@ impl Cause {
         Cause::Unlearned,
         Cause::Budget,
         Cause::HostLost,
+        Cause::Unpaired,
     ];
 
     /// Its name in JSON, logs and views.
@@ -99,6 +102,7 @@ impl Cause {
             Cause::Unlearned => "unlearned",
             Cause::Budget => "budget",
             Cause::HostLost => "host_lost",
+            Cause::Unpaired => "unpaired",
         }
     }
 }

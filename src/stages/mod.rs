@@ -13,6 +13,7 @@ use crate::frame::{Frame, Payload, Spec};
 use crate::kind::Kind;
 use crate::ledger::{Cause, Counters};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub mod decode;
