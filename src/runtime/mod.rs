@@ -21,7 +21,7 @@ mod timed;
 
 pub use feed::Feed;
 pub use host::{Serving, Tally};
-pub use library::{found, version};
+pub use library::{environment, found, version};
 pub use manifest::{Input, Kind, Layout, Manifest, Meaning, Output, Scaling};
 pub use network::{Axis, Network, Options, Port, Provider, Stop};
 pub use places::places;
