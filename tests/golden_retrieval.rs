@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/heap.rs"]
+mod heap;
 mod support;
 
 use saltatory::fit::metrics::retrieval::{Resampling, Retrieval, ranks};
@@ -65,6 +67,21 @@ fn the_best_items_are_those_of_numpy() {
             }
         }
     }
+}
+
+#[test]
+fn searches_leave_the_heap_alone() {
+    let rows: Vec<f32> = (0..500 * 40).map(|i| (i as f32 * 0.37).sin()).collect();
+    let items = Items::new(rows, 40, true);
+    let (mut quantised, mut query, mut top) =
+        (Quantised::new(&items, 5), Query::new(40), Top::new(5));
+    let vector: Vec<f64> = (0..40).map(|i| f64::from(i).cos()).collect();
+    let uses = heap::uses(|| {
+        query.aim(&items, &vector);
+        exact::search(&items, &query, &mut top);
+        quantised.search(&items, &query, &mut top);
+    });
+    assert_eq!(uses, 0);
 }
 
 /// Values are exact; ends of intervals come from other draws: 2000 of ours against 20000, a standard error of about 0.004

@@ -27,6 +27,19 @@ pub trait Simd: Copy + Bytes {
     fn load(self, from: &[f64]) -> Self::Vector;
     /// The first numbers of `from`, of which there must be enough, with twice the bits.
     fn widen(self, from: &[f32]) -> Self::Vector;
+    /// Asks for the memory `ahead` bytes behind the start of `from`, if this processor can, so that it is there when it
+    /// is needed. That is all: any place will do.
+    #[inline(always)]
+    fn fetch<T>(self, from: &[T], ahead: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: every processor of this architecture has it; it is a hint, for which no place is invalid.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast::<i8>().wrapping_add(ahead)) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (from, ahead);
+    }
     /// Puts a register back.
     fn store(self, x: Self::Vector, to: &mut [f64]);
     /// `a + b`.

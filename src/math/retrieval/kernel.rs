@@ -1,17 +1,23 @@
 //! The inner loops: products of rows with one vector, written for any vector instructions.
 //!
-//! Four rows go side by side, so that each piece of the vector is loaded once for all of them and that an addition need
-//! not wait for the one before. A row gets the same sum, bit for bit, whether it goes alone or with others.
+//! One row after the other, so that memory is read in one go, each with several sums at once, so that an addition need not
+//! wait for the one before. What comes [`AHEAD`] is asked for meanwhile: without that the processor itself asks too
+//! late, since the work on a row fills its view of what is to come (10^5 rows of 768 numbers on a Xeon of 2023: 36 ms without,
+//! 26 ms with it, where reading them alone takes 23; as bytes 10.1 and 6.6 ms).
 //! No closures here, which the compiler may choose to call rather than inline.
 
 use super::Top;
 use super::{Items, Query};
 use crate::math::simd::{Simd, Work};
 
-/// Rows side by side.
-pub const ROWS: usize = 4;
+/// Sums at once.
+const SUMS: usize = 4;
+/// How far ahead memory is asked for, in bytes. From 4096 to 16384 makes no difference.
+const AHEAD: usize = 8192;
+/// What memory is fetched in, in bytes.
+const LINE: usize = 64;
 /// Rows of bytes are padded with zeros to a multiple of this.
-pub const BLOCK: usize = 16;
+pub const BLOCK: usize = 64;
 
 /// The product of a row with a vector.
 pub struct Single<'a> {
@@ -24,7 +30,7 @@ impl Work for Single<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
-        products::<S, 1>(simd, self.row, self.query)[0]
+        product(simd, self.row, self.query)
     }
 }
 
@@ -42,55 +48,45 @@ impl<R: AsRef<[f32]>> Work for Scan<'_, R> {
     fn run<S: Simd>(self, simd: S) {
         let Scan { items, query, top } = self;
         let unit = &query.unit[..items.length];
-        let rows = &items.rows.as_ref()[..items.count() * items.length];
+        let rows = items.rows.as_ref().chunks_exact(items.length);
         let mut least = top.least();
-        let mut first = 0;
-        let (whole, rest) = rows.split_at(items.count() / ROWS * ROWS * items.length);
-        for rows in whole.chunks_exact(ROWS * items.length) {
-            let products = products::<S, ROWS>(simd, rows, unit);
-            for (r, product) in products.into_iter().enumerate() {
-                let similarity = items.from_product(first + r, product, query);
-                if similarity > least {
-                    top.offer(similarity, first + r);
-                    least = top.least();
-                }
+        for (item, row) in rows.enumerate().take(items.count()) {
+            let similarity = items.from_product(item, product(simd, row, unit), query);
+            if similarity > least {
+                top.offer(similarity, item);
+                least = top.least();
             }
-            first += ROWS;
-        }
-        for row in rest.chunks_exact(items.length) {
-            let product = products::<S, 1>(simd, row, unit)[0];
-            top.offer(items.from_product(first, product, query), first);
-            first += 1;
         }
     }
 }
 
-/// The products of `N` rows, one behind the other, with `query`.
+/// The product of a row with `query`, which is as long.
 #[inline(always)]
-fn products<S: Simd, const N: usize>(simd: S, rows: &[f32], query: &[f64]) -> [f64; N] {
-    let length = query.len();
-    let mut row = [&rows[..0]; N];
-    for (r, row) in row.iter_mut().enumerate() {
-        *row = &rows[r * length..][..length];
-    }
-    let mut sums = [simd.splat(0.0); N];
-    let whole = length / S::LANES * S::LANES;
-    let mut i = 0;
-    while i < whole {
-        let x = simd.load(&query[i..]);
-        for r in 0..N {
-            sums[r] = simd.mul_add(simd.widen(&row[r][i..]), x, sums[r]);
-        }
-        i += S::LANES;
-    }
-    let mut totals = [0.0; N];
-    for r in 0..N {
-        totals[r] = total(simd, sums[r]);
-        for i in whole..length {
-            totals[r] += f64::from(row[r][i]) * query[i];
+fn product<S: Simd>(simd: S, row: &[f32], query: &[f64]) -> f64 {
+    let mut sums = [simd.splat(0.0); SUMS];
+    let (rows, queries) = (row.chunks_exact(SUMS * S::LANES), query.chunks_exact(SUMS * S::LANES));
+    let (row_rest, query_rest) = (rows.remainder(), queries.remainder());
+    for (row, query) in rows.zip(queries) {
+        fetch(simd, row);
+        for (s, sum) in sums.iter_mut().enumerate() {
+            let x = simd.widen(&row[s * S::LANES..]);
+            *sum = simd.mul_add(x, simd.load(&query[s * S::LANES..]), *sum);
         }
     }
-    totals
+    let [a, b, c, d] = sums;
+    let mut total = total(simd, simd.add(simd.add(a, b), simd.add(c, d)));
+    for (x, y) in row_rest.iter().zip(query_rest) {
+        total += f64::from(*x) * y;
+    }
+    total
+}
+
+/// Asks for as much as `piece` is, [`AHEAD`] of it.
+#[inline(always)]
+fn fetch<S: Simd, T>(simd: S, piece: &[T]) {
+    for line in 0..size_of_val(piece).div_ceil(LINE) {
+        simd.fetch(piece, AHEAD + line * LINE);
+    }
 }
 
 /// The numbers of a register together.
@@ -128,56 +124,34 @@ impl<R: AsRef<[f32]>> Work for ScanBytes<'_, R> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let length = self.words.len();
+        let rows = self.rows.chunks_exact(self.words.len());
         let mut least = self.top.least();
-        let mut first = 0;
-        for rows in self.rows.chunks(ROWS * length) {
-            let mut totals = [0; ROWS];
-            if rows.len() == ROWS * length {
-                totals = byte_products::<S, ROWS>(simd, rows, self.words);
-            } else {
-                for (r, row) in rows.chunks_exact(length).enumerate() {
-                    totals[r] = byte_products::<S, 1>(simd, row, self.words)[0];
-                }
+        for (item, (row, (scale, lift))) in rows.zip(self.scales).enumerate() {
+            let bytes = byte_product(simd, row, self.words) as f64;
+            let rest = bytes * self.scale * f64::from(*scale) + f64::from(*lift);
+            let product = rest * self.items.size + self.query.mean;
+            let similarity = self.items.from_product(item, product, self.query);
+            if similarity > least {
+                self.top.offer(similarity, item);
+                least = self.top.least();
             }
-            let count = rows.len() / length;
-            for (r, total) in totals.into_iter().enumerate().take(count) {
-                let item = first + r;
-                let (scale, lift) = self.scales[item];
-                let rest = total as f64 * self.scale * f64::from(scale) + f64::from(lift);
-                let product = rest * self.items.size + self.query.mean;
-                let similarity = self.items.from_product(item, product, self.query);
-                if similarity > least {
-                    self.top.offer(similarity, item);
-                    least = self.top.least();
-                }
-            }
-            first += count;
         }
     }
 }
 
-/// The products of `N` rows, one behind the other, with `query`.
+/// The product of a row of bytes with `query`, which is as long, a multiple of [`BLOCK`].
 #[inline(always)]
-fn byte_products<S: Simd, const N: usize>(simd: S, rows: &[i8], query: &[i16]) -> [i64; N] {
-    let length = query.len();
-    let mut row = [&rows[..0]; N];
-    for (r, row) in row.iter_mut().enumerate() {
-        *row = &rows[r * length..][..length];
-    }
-    let mut sums = [simd.no_sums(); N];
-    let mut i = 0;
-    while i < length {
-        for r in 0..N {
-            sums[r] = simd.add_products(sums[r], &row[r][i..], &query[i..]);
+fn byte_product<S: Simd>(simd: S, row: &[i8], query: &[i16]) -> i64 {
+    let mut sums = [simd.no_sums(); SUMS];
+    let rows = row.chunks_exact(SUMS * S::PRODUCTS);
+    for (row, query) in rows.zip(query.chunks_exact(SUMS * S::PRODUCTS)) {
+        fetch(simd, row);
+        for (s, sum) in sums.iter_mut().enumerate() {
+            *sum = simd.add_products(*sum, &row[s * S::PRODUCTS..], &query[s * S::PRODUCTS..]);
         }
-        i += S::PRODUCTS;
     }
-    let mut totals = [0; N];
-    for r in 0..N {
-        totals[r] = simd.total(sums[r]);
-    }
-    totals
+    let [a, b, c, d] = sums;
+    simd.total(simd.add_sums(simd.add_sums(a, b), simd.add_sums(c, d)))
 }
 
 /// The product of two rows of bytes, whose length is a multiple of [`BLOCK`].
@@ -188,14 +162,14 @@ impl Work for Bytewise<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> i64 {
-        let Bytewise(a, b) = self;
-        let length = a.len().min(b.len()) / BLOCK * BLOCK;
-        let mut sums = simd.no_sums();
-        let mut i = 0;
-        while i < length {
-            sums = simd.add_byte_products(sums, &a[i..], &b[i..]);
-            i += S::PRODUCTS;
+        let mut sums = [simd.no_sums(); SUMS];
+        let rows = self.0.chunks_exact(SUMS * S::PRODUCTS);
+        for (a, b) in rows.zip(self.1.chunks_exact(SUMS * S::PRODUCTS)) {
+            for (s, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.add_byte_products(*sum, &a[s * S::PRODUCTS..], &b[s * S::PRODUCTS..]);
+            }
         }
-        simd.total(sums)
+        let [a, b, c, d] = sums;
+        simd.total(simd.add_sums(simd.add_sums(a, b), simd.add_sums(c, d)))
     }
 }

@@ -18,6 +18,8 @@ pub trait Bytes: Copy {
     fn add_products(self, sums: Self::Sums, a: &[i8], b: &[i16]) -> Self::Sums;
     /// The same of bytes alone.
     fn add_byte_products(self, sums: Self::Sums, a: &[i8], b: &[i8]) -> Self::Sums;
+    /// `a + b`.
+    fn add_sums(self, a: Self::Sums, b: Self::Sums) -> Self::Sums;
     /// All sums together.
     fn total(self, sums: Self::Sums) -> i64;
 }
@@ -39,6 +41,10 @@ impl Bytes for Plain {
         sums + i64::from(a[0]) * i64::from(b[0])
     }
     #[inline(always)]
+    fn add_sums(self, a: i64, b: i64) -> i64 {
+        a + b
+    }
+    #[inline(always)]
     fn total(self, sums: i64) -> i64 {
         sums
     }
@@ -51,7 +57,7 @@ macro_rules! bytes {
     (
         $name:ty: $sums:ty, $lanes:literal sums, $products:literal products,
         $zero:expr, |$bytes:ident| $widened:expr, $load:ident,
-        |$sum:ident, $a:ident, $b:ident| $add:expr, $store:ident
+        |$sum:ident, $a:ident, $b:ident| $products_added:expr, $add:ident, $store:ident
     ) => {
         impl Bytes for $name {
             type Sums = $sums;
@@ -68,7 +74,7 @@ macro_rules! bytes {
                 // SAFETY: as above; the slices have as many numbers as are read, at any alignment.
                 unsafe {
                     let ($a, $b) = ($widened, $load(b.cast()));
-                    $add
+                    $products_added
                 }
             }
             #[inline(always)]
@@ -80,8 +86,13 @@ macro_rules! bytes {
                     let $a = $widened;
                     let $bytes = b;
                     let $b = $widened;
-                    $add
+                    $products_added
                 }
+            }
+            #[inline(always)]
+            fn add_sums(self, a: $sums, b: $sums) -> $sums {
+                // SAFETY: `self` exists only where the instructions do.
+                unsafe { $add(a, b) }
             }
             #[inline(always)]
             fn total(self, sums: $sums) -> i64 {
@@ -108,12 +119,12 @@ mod x86 {
     bytes!(
         Avx512: __m256i, 8 sums, 16 products,
         _mm256_setzero_si256(), |from| _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())), _mm256_loadu_si256,
-        |sums, a, b| _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)), _mm256_storeu_si256
+        |sums, a, b| _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)), _mm256_add_epi32, _mm256_storeu_si256
     );
     bytes!(
         Avx2: __m256i, 8 sums, 16 products,
         _mm256_setzero_si256(), |from| _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())), _mm256_loadu_si256,
-        |sums, a, b| _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)), _mm256_storeu_si256
+        |sums, a, b| _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)), _mm256_add_epi32, _mm256_storeu_si256
     );
     // A byte beside itself, moved down by eight bits, is that byte with its sign.
     bytes!(
@@ -124,7 +135,7 @@ mod x86 {
             _mm_srai_epi16::<8>(_mm_unpacklo_epi8(bytes, bytes))
         },
         _mm_loadu_si128,
-        |sums, a, b| _mm_add_epi32(sums, _mm_madd_epi16(a, b)), _mm_storeu_si128
+        |sums, a, b| _mm_add_epi32(sums, _mm_madd_epi16(a, b)), _mm_add_epi32, _mm_storeu_si128
     );
 }
 
@@ -141,6 +152,7 @@ mod neon {
             let low = vmlal_s16(sums, vget_low_s16(a), vget_low_s16(b));
             vmlal_high_s16(low, a, b)
         },
+        vaddq_s32,
         vst1q_s32
     );
 }

@@ -71,6 +71,7 @@ impl Means {
         self.clock += 1;
         let (depth, length) = (self.depth, self.length);
         let group = self.group(if self.by_marker { &frame.text } else { "" });
+        let group = &mut self.groups[group];
         let place = group.count % depth;
         group.vectors[place * length..][..length].copy_from_slice(&frame.data);
         group.bad[place] = frame.flags.has(Flags::BAD);
@@ -90,7 +91,7 @@ impl Means {
     }
 
     /// The group of `text`: its own, or an unused one, or the one that was not used for the longest time.
-    fn group(&mut self, text: &str) -> &mut Group {
+    fn group(&mut self, text: &str) -> usize {
         let mut chosen = 0;
         for (i, group) in self.groups.iter().enumerate() {
             if group.count > 0 && group.text == text {
@@ -111,7 +112,7 @@ impl Means {
             }));
         }
         group.used = self.clock;
-        group
+        chosen
     }
 }
 

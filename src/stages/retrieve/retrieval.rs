@@ -145,9 +145,30 @@ enum Finder {
 impl Stage for Retrieval {
     fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let input = single(inputs, &[Payload::Vector])?;
-        self.ready = None;
-        let gallery = gallery::read(&self.settings.gallery).map_err(|e| e.blaming("gallery"))?;
-        let (ready, spec) = Ready::new(&self.settings, gallery, input)?;
+        // To read a gallery and to build its graph may take a minute: it is kept.
+        let mut ready = match self.ready.take() {
+            Some(ready) => ready,
+            None => Ready::new(&self.settings)?,
+        };
+        let length = ready.items.length();
+        if input.cols != length {
+            let text = format!(
+                "{}: its items have {length} numbers, but the vectors that come in have {}: the gallery must be made \
+                 by the network whose embeddings the decoder predicts",
+                self.settings.gallery.display(),
+                input.cols
+            );
+            return Err(Error::mismatch(text).blaming("gallery"));
+        }
+        ready.means.clear();
+        let spec = Spec {
+            payload: Payload::Ranking,
+            rows: ready.top.room(),
+            cols: 2,
+            rate_hz: input.rate_hz,
+            ..Spec::markers()
+        };
+        ready.out = spec.frame();
         self.ready = Some(ready);
         Ok(spec)
     }
@@ -186,17 +207,11 @@ impl Stage for Retrieval {
 }
 
 impl Ready {
-    fn new(settings: &Settings, gallery: Gallery, input: &Spec) -> Result<(Self, Spec)> {
+    /// Reads the gallery and makes all that a search needs.
+    fn new(settings: &Settings) -> Result<Self> {
+        let gallery = gallery::read(&settings.gallery).map_err(|e| e.blaming("gallery"))?;
         let Gallery { embeddings, length, labels, prior } = gallery;
         let here = |e: Error| e.at(settings.gallery.display());
-        if input.cols != length {
-            let text = format!(
-                "its items have {length} numbers, but the vectors that come in have {}: the gallery must be made by \
-                 the network whose embeddings the decoder predicts",
-                input.cols
-            );
-            return Err(here(Error::mismatch(text)).blaming("gallery"));
-        }
         let means = means(settings, length)?;
         let mut items = Items::new(embeddings, length, settings.centre);
         if settings.prior_weight != 0.0 {
@@ -214,23 +229,8 @@ impl Ready {
                 Finder::Approximate(Approximate::new(&items, top).map_err(here)?)
             }
         };
-        let spec = Spec {
-            payload: Payload::Ranking,
-            rows: top,
-            cols: 2,
-            rate_hz: input.rate_hz,
-            ..Spec::markers()
-        };
-        let ready = Self {
-            items,
-            labels,
-            means,
-            finder,
-            query: Query::new(length),
-            top: Top::new(top),
-            out: spec.frame(),
-        };
-        Ok((ready, spec))
+        let (query, top, out) = (Query::new(length), Top::new(top), Spec::markers().frame());
+        Ok(Self { items, labels, means, finder, query, top, out })
     }
 
     /// Writes the items that are most like the mean of `frame` and those before.
