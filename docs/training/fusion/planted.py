@@ -25,7 +25,7 @@ RADIAL_SEEN, TANGENTIAL_SEEN = 0.15, 0.2
 GAIN = 0.7
 # Peaks of evoked and induced sources, standard deviations of background and sensors.
 MICROVOLTS = (2.5, 5.0, 6.0, 3.0)
-FEMTOTESLA = (30.0, 60.0, 150.0, 60.0)
+FEMTOTESLA = (40.0, 80.0, 150.0, 60.0)
 
 
 def latents():

@@ -29,7 +29,7 @@ def main():
     learn = planted.sequence(0, FIRST, REPETITIONS, 100)
     test = planted.sequence(FIRST, planted.ITEMS, TEST_REPETITIONS, 200)
     guesses, found, made = {}, {}, {}
-    for kind in ("EEG", "MEG"):
+    for kind in ("MEG", "EEG"):
         path = given.models / f"worlds/fusion_{kind.lower()}.safetensors"
         world.write(planted.make(kind), path)
         which = world.read(path)
