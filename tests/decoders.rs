@@ -3,6 +3,7 @@
 //!
 //! ONNX Runtime is needed (`scripts/setup onnx`); without it nothing is tried, unless SALTATORY_REQUIRE_PYTHON is set.
 #![allow(clippy::unwrap_used)]
+#![cfg(unix)]
 
 #[path = "support/lab.rs"]
 #[allow(dead_code)]
@@ -32,6 +33,9 @@ impl Run {
             return None;
         }
         let lab = Lab::new();
+        for folder in ["models", ".runtime"] {
+            std::os::unix::fs::symlink(support::root().join(folder), lab.path(folder)).unwrap();
+        }
         let text = std::fs::read_to_string(format!("configs/{name}.toml")).unwrap();
         let text: Vec<String> = text.lines().map(patient).collect();
         let log = lab.arg("answers.jsonl");

@@ -357,7 +357,7 @@ fn a_frozen_decoder_of_power_is_restored_for_another_person() {
     ];
     let (train, labels) = first.windows(200, false);
     fit(&mut chain, &train, &labels);
-    let mut measure = |chain: &mut [Box<dyn Stage>], windows: &(Vec<Frame>, Vec<usize>)| {
+    let measure = |chain: &mut [Box<dyn Stage>], windows: &(Vec<Frame>, Vec<usize>)| {
         accuracy(windows, |frame| {
             let scores = through(chain, frame).data;
             usize::from(scores[1] > scores[0])
@@ -386,7 +386,7 @@ fn a_frozen_decoder_of_responses_is_restored_for_another_person() {
             .collect()
     };
     let templates = [template(0), template(1)];
-    let mut measure = |chain: &mut [Box<dyn Stage>], windows: &(Vec<Frame>, Vec<usize>)| {
+    let measure = |chain: &mut [Box<dyn Stage>], windows: &(Vec<Frame>, Vec<usize>)| {
         accuracy(windows, |frame| {
             let data = through(chain, frame).data;
             let far = |t: &Vec<f64>| data.iter().zip(t).map(|(a, b)| (a - b).powi(2)).sum::<f64>();

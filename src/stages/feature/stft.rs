@@ -62,7 +62,8 @@ impl crate::kind::Settings<dyn Stage> for Settings {
             return Err(Error::setting("segments_s", "is empty, expected one length or more"));
         }
         let (shape, scales) = ([0, 0], Vec::new());
-        Ok(Box::new(Stft { settings: self, shape, scales, out: Spec::markers().frame() }))
+        let out = Spec::markers().frame();
+        Ok(Box::new(Stft { settings: self, shape, scales, cols: 0, out }))
     }
 }
 
@@ -71,6 +72,8 @@ struct Stft {
     /// Rows and columns of a window.
     shape: [usize; 2],
     scales: Vec<Scale>,
+    /// How many numbers there are of a channel.
+    cols: usize,
     out: Frame,
 }
 
@@ -89,16 +92,16 @@ impl Stage for Stft {
         let lengths = self.settings.lengths(input)?;
         self.shape = [input.rows, input.cols];
         self.scales = lengths.iter().map(|n| Scale::new(*n, self.settings.window)).collect();
-        let cols = lengths.iter().map(|n| input.rows / n * (n / 2 + 1)).sum();
-        let spec = Spec { payload: Payload::Nodes, rows: input.cols, cols, ..input.clone() };
+        self.cols = lengths.iter().map(|n| input.rows / n * (n / 2 + 1)).sum();
+        let (rows, cols) = (input.cols, self.cols);
+        let spec = Spec { payload: Payload::Nodes, rows, cols, ..input.clone() };
         self.out = spec.frame();
-        self.out.resize(0, cols);
         Ok(spec)
     }
 
     fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
         self.out.copy_head(frame);
-        let cols = self.out.cols;
+        let cols = self.cols;
         if frame.data.is_empty() {
             // The end of the stream.
             self.out.resize(0, cols);

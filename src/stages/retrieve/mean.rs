@@ -130,6 +130,7 @@ mod tests {
             cols: 2,
             data: vec![value, -value],
             text: text.into(),
+            model: 0,
         }
     }
 
