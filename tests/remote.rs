@@ -2,14 +2,14 @@
 //!
 //! ONNX Runtime is needed (`scripts/setup onnx`), and `openssl` for what is encrypted; without them nothing is tried,
 //! unless SALTATORY_REQUIRE_PYTHON is set.
-#![cfg(feature = "remote")]
+#![cfg(all(unix, feature = "remote"))]
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/lab.rs"]
 mod lab;
 mod support;
 
-use lab::{Lab, Process, Report, until};
+use lab::{Lab, Process, until};
 use saltatory::error::Result;
 use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
 use saltatory::ledger::{Cause, Counters};
@@ -30,9 +30,16 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// Long enough for any machine that tests run on.
 const PATIENT: &str = "budget_ms = 30000.0";
 
-/// A lab, if there is ONNX Runtime.
+/// A lab whose processes find ONNX Runtime, if it is there.
 fn lab() -> Option<Lab> {
-    support::has_onnx_runtime().then(Lab::new)
+    if !support::has_onnx_runtime() {
+        return None;
+    }
+    let lab = Lab::new();
+    let library = saltatory::runtime::found().unwrap();
+    let library = std::fs::canonicalize(support::root().join(library)).unwrap();
+    std::os::unix::fs::symlink(library.parent().unwrap(), lab.path(".runtime")).unwrap();
+    Some(lab)
 }
 
 /// A place on this machine where nobody listens.
@@ -319,14 +326,14 @@ fn token(lab: &Lab, name: &str, secret: &str) -> String {
     lab.arg(name)
 }
 
-/// Makes the certificate `NAME.pem` with the key `NAME.key` for this machine; `None` without openssl.
-fn certificate(lab: &Lab, name: &str) -> Option<[String; 2]> {
+/// Makes the certificate `NAME.pem` with the key `NAME.key` for a machine called `called`; `None` without openssl.
+fn certificate(lab: &Lab, name: &str, called: &str) -> Option<[String; 2]> {
     let [pem, key] = ["pem", "key"].map(|end| lab.arg(&format!("{name}.{end}")));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
         .args(["-days", "30", "-subj", "/CN=saltatory", "-keyout", &key, "-out", &pem])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args(["-addext", &format!("subjectAltName={called}")])
         .output();
     let required = std::env::var_os("SALTATORY_REQUIRE_PYTHON").is_some();
     let made = made.is_ok_and(|made| made.status.success());
@@ -337,7 +344,7 @@ fn certificate(lab: &Lab, name: &str) -> Option<[String; 2]> {
 #[test]
 fn with_a_token_and_tls_decisions_are_the_same() {
     let Some(lab) = lab() else { return };
-    let Some([pem, key]) = certificate(&lab, "host") else { return };
+    let Some([pem, key]) = certificate(&lab, "host", "IP:127.0.0.1") else { return };
     let (model, place, spec) = (eegnet(), free_place("tls"), windows(320, &LABELS));
     let token = token(&lab, "token", SECRET);
     let more = ["--token-file", &token, "--cert", &pem, "--key", &key, "--json"];
@@ -364,8 +371,8 @@ fn wait_for(place: &str) {
 #[test]
 fn a_wrong_token_or_certificate_is_refused() {
     let Some(lab) = lab() else { return };
-    let Some([pem, key]) = certificate(&lab, "host") else { return };
-    let Some([other, _]) = certificate(&lab, "other") else { return };
+    let Some([pem, key]) = certificate(&lab, "host", "IP:127.0.0.1") else { return };
+    let Some([other, other_key]) = certificate(&lab, "other", "DNS:gpu-box") else { return };
     let (model, place) = (double(&lab), free_place("tls"));
     let right = token(&lab, "right", SECRET);
     let wrong = token(&lab, "wrong", &SECRET.replace('0', "1"));
@@ -380,10 +387,12 @@ fn a_wrong_token_or_certificate_is_refused() {
     assert!(text.contains("token"), "{text}");
     let text = with(&place, &format!(", token_file = {right:?}, ca = {other:?}"));
     assert!(text.contains("certificate"), "{text}");
-    // Made out to localhost and 127.0.0.1, not to every name of this machine.
-    let by_name = place.replace("127.0.0.1", "127.0.0.2");
-    let text = with(&by_name, &format!(", token_file = {right:?}, ca = {pem:?}"));
-    assert!(text.contains("127.0.0.2"), "{text}");
+    // Made out to another machine.
+    let elsewhere = free_place("tls");
+    let more = ["--token-file", &right, "--cert", &other, "--key", &other_key];
+    let _elsewhere = host(&lab, &model, &elsewhere, &more);
+    let text = with(&elsewhere, &format!(", token_file = {right:?}, ca = {other:?}"));
+    assert!(text.contains("certificate"), "{text}");
     // Without TLS nothing is understood.
     let plain = place.replace("tls/", "tcp/");
     assert!(with(&plain, &format!(", token_file = {right:?}")).contains(&plain));

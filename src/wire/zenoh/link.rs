@@ -69,7 +69,7 @@ impl Link {
             .congestion_control(CongestionControl::Drop)
             .wait()
             .map_err(failed)?;
-        Ok(Self { asking: Some(asking), _hearing: hearing, session: session })
+        Ok(Self { asking: Some(asking), _hearing: hearing, session })
     }
 
     /// Lets clients connect at `place`; `asked` gets what they say, on a thread of zenoh's.
@@ -87,7 +87,7 @@ impl Link {
         };
         let hearing =
             session.declare_subscriber("saltatory/ask/*").callback(hear).wait().map_err(failed)?;
-        Ok(Self { asking: None, _hearing: hearing, session: session })
+        Ok(Self { asking: None, _hearing: hearing, session })
     }
 
     /// Whether this build can reach other hosts: it can.
@@ -148,22 +148,29 @@ fn reach(place: &Endpoint) -> Result<()> {
 fn refused(e: &str) -> Error {
     // Behind that, zenoh says where in its own files it was.
     let why = e.split(" at /").next().unwrap_or(e);
-    let meaning = if why.contains("certificate") {
-        "its certificate is not trusted"
-    } else if why.contains("close message") || why.contains("UsrPwd") {
-        "it refuses the token, or there is none"
-    } else {
-        "no connection comes about"
+    if why.contains("close message") || why.contains("UsrPwd") {
+        return Error::mismatch("it refuses the token, or wants one (`token_file`)");
+    }
+    let meaning = match why.contains("certificate") {
+        true => "its certificate is not trusted",
+        false => "no connection comes about",
     };
     Error::mismatch(format!("{meaning}: {why}"))
 }
 
 fn open(settings: &[(&str, Value)]) -> Result<Session> {
-    let mut config = Config::default();
-    for (key, value) in settings {
-        config.insert_json5(key, &value.to_string()).map_err(failed)?;
-    }
+    let config = Config::from_json5(&nested(settings).to_string()).map_err(failed)?;
     zenoh::open(config).wait().map_err(failed)
+}
+
+/// Settings whose keys are paths, as objects in objects.
+fn nested(settings: &[(&str, Value)]) -> Value {
+    let mut whole = json!({});
+    for (path, value) in settings {
+        let place = path.split('/').fold(&mut whole, |at, key| &mut at[key]);
+        *place = value.clone();
+    }
+    whole
 }
 
 fn failed(e: zenoh::Error) -> Error {
@@ -198,7 +205,7 @@ fn host_config(place: &Endpoint, access: &Access) -> Result<Vec<(&'static str, V
     settings.extend([
         ("connect/endpoints", json!([])),
         ("listen/endpoints", json!([place.text])),
-        ("transport/unicast/maxsessions", json!(MAX_CLIENTS)),
+        ("transport/unicast/max_sessions", json!(MAX_CLIENTS)),
     ]);
     if let Some(path) = &access.token_file {
         Token::all(path)?;
@@ -239,4 +246,19 @@ fn file(path: &Path) -> Result<Value> {
     let whole =
         whole.map_err(|e| Error::input(format!("cannot be read: {e}")).at(path.display()))?;
     Ok(json!(whole.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zenoh_takes_the_settings_of_both_sides() {
+        let place = Endpoint::parse("tcp/127.0.0.1:7447").unwrap();
+        for settings in [client_config, host_config] {
+            let settings = settings(&place, &Access::default()).unwrap();
+            let config = Config::from_json5(&nested(&settings).to_string()).unwrap();
+            assert!(config.get_json("transport/link/tx/lease").unwrap() == LEASE_MS.to_string());
+        }
+    }
 }
