@@ -2,7 +2,6 @@
 
 use super::bar;
 use crate::frame::{Frame, Payload};
-use std::fmt::Write as _;
 
 /// How many items of a ranking are shown.
 const ITEMS: usize = 3;
