@@ -27,9 +27,9 @@ ITEMS, HELD_OUT, EMBEDDING, SIZE = 1200, 200, 64, 32
 RATE_HZ, ITEM_S, JITTER_S, AR = 120.0, 2.0, 0.05, 0.95
 START_S, LENGTH_S = -0.5, 1.5
 # Femtotesla at the nearest sensor: sources at their peak; noise as standard deviations.
-EVOKED_FT, INDUCED_FT, BACKGROUND_FT, SENSOR_FT = 48.0, 130.0, 150.0, 60.0
+EVOKED_FT, INDUCED_FT, BACKGROUND_FT, SENSOR_FT = 65.0, 130.0, 150.0, 60.0
 GAIN = 0.7
-HIGH = 8.0
+HIGH = 6.0
 
 
 def latents():
