@@ -45,7 +45,7 @@ impl Run {
         lab.write(&format!("{name}.toml"), text);
         let mut args = vec!["--speed".to_owned(), "max".to_owned()];
         for source in sources {
-            args.extend(["--set".to_owned(), format!("{source}.duration_s={}", item_s * (trials as f64 + 2.0))]);
+            args.extend(["--set".to_owned(), format!("{source}.duration_s={}", item_s * (trials as f64 + 1.0))]);
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         lab.run(name, &args).succeeds();
