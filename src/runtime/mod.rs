@@ -13,6 +13,7 @@ mod host;
 mod library;
 mod manifest;
 mod network;
+mod output;
 mod places;
 mod reading;
 mod remote;

@@ -4,9 +4,10 @@
 //! network runs on the thread that calls it, and, with more than one, on threads of its own.
 
 use super::library::environment;
+use super::output::bind_output;
 use super::scan::{Facts, MAX_BYTES, scan};
 use crate::error::{Error, Result};
-use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session, SessionOutputs};
+use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
 use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,11 +94,12 @@ struct Bound {
     binding: IoBinding,
     options: Arc<RunOptions<NoSelectedOutputs>>,
     inputs: Vec<Numbers>,
+    /// What the outputs are written to.
+    outputs: Vec<DynValue>,
     results: Vec<Outcome>,
 }
 
 /// One output of the last run.
-#[derive(Default)]
 struct Outcome {
     shape: Vec<usize>,
     data: Vec<f64>,
@@ -158,39 +160,44 @@ impl Network {
         let numbers = |(port, shape): (&Port, &Vec<usize>)| Numbers::zeros(port.element, shape);
         let inputs: Vec<Numbers> =
             self.inputs.iter().zip(shapes).map(numbers).collect::<Result<_>>()?;
-        let mut binding = self.session.create_binding().map_err(failed)?;
-        bind_inputs(&mut binding, &self.inputs, &inputs).map_err(failed)?;
-        let results = self.outputs.iter().map(|_| Outcome::default()).collect();
         let mut options = RunOptions::new().map_err(failed)?;
         // What a run refuses is returned; the library need not print it as well.
         options.set_log_level(ort::logging::LogLevel::Fatal).map_err(failed)?;
-        let mut bound = Bound { binding, options: Arc::new(options), inputs, results };
-        self.warm_up(&mut bound)?;
-        self.bound = Some(bound);
+        let (outputs, results) = self.warm_up(&inputs, &options)?;
+        let mut binding = self.session.create_binding().map_err(failed)?;
+        bind_inputs(&mut binding, &self.inputs, &inputs).map_err(failed)?;
+        for (port, value) in self.outputs.iter().zip(&outputs) {
+            bind_output(&mut binding, &port.name, value).map_err(failed)?;
+        }
+        self.bound = Some(Bound { binding, options: Arc::new(options), inputs, outputs, results });
         Ok(())
     }
 
-    /// Runs once, and lets later runs write where this one has written.
-    fn warm_up(&mut self, bound: &mut Bound) -> Result<()> {
+    /// Runs once. Returns what the outputs were written to, which later runs write to as well, and what is in it.
+    fn warm_up(
+        &mut self,
+        inputs: &[Numbers],
+        options: &RunOptions<NoSelectedOutputs>,
+    ) -> Result<(Vec<DynValue>, Vec<Outcome>)> {
         let failed = |e: ort::Error| {
             Error::mismatch(format!("the model fails on zeros: {}", first_line(&e.to_string())))
         };
+        let mut binding = self.session.create_binding().map_err(failed)?;
+        bind_inputs(&mut binding, &self.inputs, inputs).map_err(failed)?;
         let memory = ort::memory::MemoryInfo::default();
         for port in &self.outputs {
-            bound.binding.bind_output_to_device(&port.name, &memory).map_err(failed)?;
+            binding.bind_output_to_device(&port.name, &memory).map_err(failed)?;
         }
-        let outcome = self.session.run_binding_with_options(&bound.binding, &bound.options);
+        let outcome = self.session.run_binding_with_options(&binding, options);
         let mut outputs = outcome.map_err(failed)?;
-        for (i, (port, result)) in self.outputs.iter().zip(&mut bound.results).enumerate() {
-            result.learn(port, &outputs[i])?;
+        let (mut values, mut results) = (Vec::new(), Vec::new());
+        for port in &self.outputs {
+            let value = outputs.remove(&port.name);
+            let value = value.ok_or_else(|| unsupported(&port.name, port.element))?;
+            results.push(Outcome::learn(port, &value)?);
+            values.push(value);
         }
-        let kept: Vec<DynValue> =
-            self.outputs.iter().filter_map(|port| outputs.remove(&port.name)).collect();
-        drop(outputs);
-        for (port, value) in self.outputs.iter().zip(kept) {
-            bound.binding.bind_output(&port.name, value).map_err(failed)?;
-        }
-        Ok(())
+        Ok((values, results))
     }
 
     /// Writes numbers into input `i`, from place `at` on; what does not fit is left out. Nothing happens before
@@ -210,11 +217,12 @@ impl Network {
                 .map_err(|_| Stop::Failed)?;
         }
         let outcome = self.session.run_binding_with_options(&bound.binding, &bound.options);
-        let outputs = outcome.map_err(|e| {
+        outcome.map_err(|e| {
             let told = e.message().contains("terminate flag");
             if told { Stop::Terminated } else { Stop::Failed }
         })?;
-        read(&outputs, &mut bound.results)
+        let read = bound.outputs.iter().zip(&mut bound.results);
+        read.map(|(value, result)| result.take(value)).collect::<Option<()>>().ok_or(Stop::Failed)
     }
 
     /// What makes a run of another thread end early.
@@ -293,22 +301,15 @@ fn bind_inputs(binding: &mut IoBinding, ports: &[Port], inputs: &[Numbers]) -> o
     Ok(())
 }
 
-/// What the outputs hold, into `results`.
-fn read(outputs: &SessionOutputs<'_>, results: &mut [Outcome]) -> Result<(), Stop> {
-    for (value, result) in outputs.values().zip(results) {
-        result.take(&value).ok_or(Stop::Failed)?;
-    }
-    Ok(())
-}
-
 impl Outcome {
-    /// Learns the shape of what comes out of `port`.
-    fn learn(&mut self, port: &Port, value: &DynValue) -> Result<()> {
+    /// What came out of `port`.
+    fn learn(port: &Port, value: &DynValue) -> Result<Self> {
         let shape = value.dtype().tensor_shape().map(|s| s.to_vec()).unwrap_or_default();
-        self.shape = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
-        let length = count(&self.shape).ok_or_else(|| too_large(&port.name))?;
-        self.data.resize(length, 0.0);
-        self.take(value).ok_or_else(|| unsupported(&port.name, port.element))
+        let shape: Vec<usize> = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
+        let length = count(&shape).ok_or_else(|| too_large(&port.name))?;
+        let mut outcome = Self { shape, data: vec![0.0; length] };
+        outcome.take(value).ok_or_else(|| unsupported(&port.name, port.element))?;
+        Ok(outcome)
     }
 
     /// Copies the numbers of `value`, which must be as many as there were.
