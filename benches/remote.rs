@@ -180,7 +180,9 @@ fn main() {
     window.data.iter_mut().enumerate().for_each(|(i, v)| *v = (i * 7919 % 1009) as f64 / 20.0);
     println!("| where | windows | n | p50, µs | p99, µs | max, µs |\n|---|---|---|---|---|---|");
     for (name, stage) in &mut stages {
-        (0..200).for_each(|_| drop(ask(&mut **stage, &mut window, &mut seen)));
+        for _ in 0..200 {
+            ask(&mut **stage, &mut window, &mut seen);
+        }
         let took = (0..BACK_TO_BACK).map(|_| ask(&mut **stage, &mut window, &mut seen)).collect();
         print(name, "back to back", took);
     }

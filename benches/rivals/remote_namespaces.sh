@@ -63,7 +63,7 @@ run() { # CONFIG REPORT
 start_host
 run here here; run there there
 run there killed & running=$!
-sleep $((seconds / 3)); kill -KILL "$host"; wait "$host" 2>/dev/null || true
+sleep $((seconds / 3)); { kill -KILL "$host"; wait "$host"; } 2>/dev/null || true
 sleep $((seconds / 3)); start_host
 wait $running
 

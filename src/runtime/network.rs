@@ -365,10 +365,10 @@ impl Numbers {
 
     fn read(&self) -> (Vec<usize>, Vec<f64>) {
         match self {
-            Self::F32(tensor) => held(tensor.extract_tensor(), |v| f64::from(v)),
+            Self::F32(tensor) => held(tensor.extract_tensor(), f64::from),
             Self::F64(tensor) => held(tensor.extract_tensor(), |v| v),
             Self::I64(tensor) => held(tensor.extract_tensor(), |v| v as f64),
-            Self::I32(tensor) => held(tensor.extract_tensor(), |v| f64::from(v)),
+            Self::I32(tensor) => held(tensor.extract_tensor(), f64::from),
         }
     }
 
