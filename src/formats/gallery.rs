@@ -196,12 +196,11 @@ fn header(bytes: &[u8]) -> Result<(Metadata, usize)> {
     Ok((header, 8 + size))
 }
 
-/// Format, shape, and the bytes of the body, of which there are `held`, of the tensor `name`, if there is one.
-fn tensor(
-    header: &Metadata,
-    held: usize,
-    name: &str,
-) -> Result<Option<(Format, Vec<usize>, Range<usize>)>> {
+/// Format, shape, and place in the body of a tensor.
+type Tensor = (Format, Vec<usize>, Range<usize>);
+
+/// The tensor `name`, if there is one; of the body there are `held` bytes.
+fn tensor(header: &Metadata, held: usize, name: &str) -> Result<Option<Tensor>> {
     let Some(info) = header.info(name) else { return Ok(None) };
     let format = match info.dtype {
         Dtype::F16 => Format::F16,

@@ -51,7 +51,7 @@ impl<R: AsRef<[f32]>> Work for Scan<'_, R> {
         let rows = items.rows.as_ref().chunks_exact(items.length);
         let mut least = top.least();
         for (item, row) in rows.enumerate().take(items.count()) {
-            let similarity = items.from_product(item, product(simd, row, unit), query);
+            let similarity = items.scored(item, product(simd, row, unit), query);
             if similarity > least {
                 top.offer(similarity, item);
                 least = top.least();
@@ -130,7 +130,7 @@ impl<R: AsRef<[f32]>> Work for ScanBytes<'_, R> {
             let bytes = byte_product(simd, row, self.words) as f64;
             let rest = bytes * self.scale * f64::from(*scale) + f64::from(*lift);
             let product = rest * self.items.size + self.query.mean;
-            let similarity = self.items.from_product(item, product, self.query);
+            let similarity = self.items.scored(item, product, self.query);
             if similarity > least {
                 self.top.offer(similarity, item);
                 least = self.top.least();

@@ -100,12 +100,12 @@ impl<R: AsRef<[f32]>> Items<R> {
     fn similarity(&self, item: usize, query: &Query) -> f64 {
         let row = &self.rows.as_ref()[item * self.length..(item + 1) * self.length];
         let product = self.cpu.run(Single { row, query: &query.unit });
-        self.from_product(item, product, query)
+        self.scored(item, product, query)
     }
 
     /// The similarity of `item` by the product of its row with the query.
     #[inline(always)]
-    fn from_product(&self, item: usize, product: f64, query: &Query) -> f64 {
+    fn scored(&self, item: usize, product: f64, query: &Query) -> f64 {
         let bonus = if self.bonus.is_empty() { 0.0 } else { self.bonus[item] };
         (product - query.shift) * self.inverse[item] + bonus
     }
