@@ -28,7 +28,7 @@ class Speaker(nn.Module):
     def __init__(self, numbers, words, units):
         super().__init__()
         self.shape = (words, units)
-        self.body = nn.Sequential(nn.Linear(numbers, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, words * 24), nn.GELU())
+        self.body = nn.Sequential(nn.Linear(numbers, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, words * 24), nn.Tanh())
         self.units = nn.Linear(24, units)
 
     def forward(self, embedding):
