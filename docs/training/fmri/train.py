@@ -155,7 +155,7 @@ def main():
                        "tested_on": f"a simulated scan of {TEST_VOLUMES} volumes apart; Pearson's r for each region",
                        "r": list(r.values()), "r_mean": round(float(np.mean(list(r.values()))), 3)},
     }
-    export(net, given.models / "fmri", {"x": x[:4]}, ["regions"], manifest)
+    export(net, given.models / "fmri", {"x": x[:1]}, ["regions"], manifest)
 
 
 if __name__ == "__main__":

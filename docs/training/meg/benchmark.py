@@ -95,7 +95,7 @@ def main():
     for name in ("meg", "meg_high"):
         if given.only in (None, name):
             done[name] = score(name, given.models, given.epochs)
-            given.scores.write_text(json.dumps(done, indent=1) + "\n")
+            given.scores.write_text("{\n" + ",\n".join(f' "{k}": {json.dumps(v)}' for k, v in done.items()) + "\n}\n")
 
 
 if __name__ == "__main__":
