@@ -2,7 +2,7 @@
 
     python words.py [--models FOLDER]
 
-It knows the 200 captions by heart: it is there so that the engine's sequences have a network, and is no language model.
+It learns all 200 captions: it is there so that the engine's sequences have a network, and is no language model.
 """
 
 import argparse
