@@ -44,7 +44,9 @@ fn a_volume_every_two_seconds() {
         match source.read(&mut block).unwrap() {
             Read::Filled => {
                 assert!(!block.flags.has(Flags::GAP) || seen.is_empty(), "no sample is missing");
-                seen.extend((0..block.rows).map(|r| (block.span.first + r as u64, block.row(r)[0])));
+                seen.extend(
+                    (0..block.rows).map(|r| (block.span.first + r as u64, block.row(r)[0])),
+                );
             }
             Read::Idle => {}
             Read::End => panic!("it ended"),

@@ -5,8 +5,8 @@ use crate::config::Method;
 use crate::error::{Error, Result};
 use crate::fit::report::{Fact, Report};
 use crate::fit::{
-    Choice, Epochs, Evaluation, Memory, Phase, Plan, Protocol, Retrieved, choose, evaluate as cross_validate,
-    portrait, pseudo_online, report, shapes, summary,
+    Choice, Epochs, Evaluation, Memory, Phase, Plan, Protocol, Retrieved, choose,
+    evaluate as cross_validate, portrait, pseudo_online, report, shapes, summary,
 };
 use crate::model::{Facts, Model};
 use std::path::Path;

@@ -5,14 +5,14 @@ use super::balance::{Place, Role};
 use super::guard::Guard;
 use super::lane::Inbox;
 use super::pipeline::{Branch, Duty, Edge, Exits, Node as Step, Pipeline, Route};
-use super::port::{Letter, Port};
+use super::port::{Mail, Port};
 use super::tap::Tap;
 use crate::config::{Config, Node, spec_of};
 use crate::deadline::{Health, Late};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
 use crate::ledger::{Counters, Ledger};
-use crate::ring::{BlockReader, Doorbell, MailReader};
+use crate::ring::{BlockReader, Doorbell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Part {
     /// The streams that other lanes send.
     pub rings: Vec<BlockReader>,
     /// The windows that they send.
-    pub mail: Vec<MailReader<Letter>>,
+    pub mail: Vec<Mail>,
     /// Room for the largest block of any stream.
     pub block: Frame,
     /// What they ring.
@@ -236,7 +236,7 @@ struct Ways {
     /// The ports of each node, and what of each lane they lead to, with the ways from there.
     ports: Vec<(Node, Port)>,
     rings: BTreeMap<usize, Vec<(Route, BlockReader)>>,
-    mail: BTreeMap<usize, Vec<(Route, MailReader<Letter>)>>,
+    mail: BTreeMap<usize, Vec<(Route, Mail)>>,
 }
 
 impl Plan {
@@ -375,7 +375,7 @@ impl Plan {
         config: &Config,
         graph: &Graph<'_>,
         ways: &mut Ways,
-    ) -> (Vec<Route>, Vec<BlockReader>, Vec<MailReader<Letter>>) {
+    ) -> (Vec<Route>, Vec<BlockReader>, Vec<Mail>) {
         let mut routes = Vec::new();
         if lane == REALTIME {
             for i in 0..graph.sources.len() {

@@ -3,12 +3,12 @@
 //! its only wait is for an empty inbox.
 
 use super::pipeline::Pipeline;
-use super::port::Letter;
+use super::port::Mail;
 use super::rights::{self, Grant};
 use crate::config::{Realtime, Wait};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Payload, Spec};
-use crate::ring::{BlockReader, Consumer, Doorbell, MailReader};
+use crate::ring::{BlockReader, Consumer, Doorbell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -23,7 +23,7 @@ pub struct Inbox {
     /// The rings that sources, or lanes before, fill with streams; entries of the pipeline from 0 on.
     pub rings: Vec<BlockReader>,
     /// The mailboxes that other lanes fill; the entries behind those of the rings.
-    pub mail: Vec<MailReader<Letter>>,
+    pub mail: Vec<Mail>,
     /// What they ring after a push.
     pub bell: Doorbell,
     /// Pipelines to become.
@@ -164,7 +164,8 @@ impl Inbox {
             // its ring was looked at.
             Order::AsSent => first_sent(&self.rings).and_then(|_| first_sent(&self.rings)),
         };
-        let mail = || self.mail.iter().position(MailReader::has_mail);
+        // Of several letters the one that was sent first, so that none waits for ever behind others.
+        let mail = || first_mailed(&self.mail).and_then(|_| first_mailed(&self.mail));
         ring.or_else(|| mail().map(|i| self.rings.len() + i))
     }
 
@@ -189,7 +190,7 @@ impl Inbox {
 
     /// Whether everything that feeds the lane has ended, and nothing waits.
     fn is_over(&self) -> bool {
-        self.rings.iter().all(BlockReader::is_over) && self.mail.iter().all(MailReader::is_over)
+        self.rings.iter().all(BlockReader::is_over) && self.mail.iter().all(Mail::is_over)
     }
 
     /// Counts what the lane will not read any more.
@@ -220,6 +221,12 @@ fn oldest(rings: &[BlockReader]) -> Option<usize> {
 /// The ring with the block that was sent first of those that wait.
 fn first_sent(rings: &[BlockReader]) -> Option<usize> {
     let waiting = rings.iter().enumerate().filter_map(|(i, ring)| Some((ring.peek()?.sequence, i)));
+    waiting.min().map(|(_, i)| i)
+}
+
+/// The mailbox whose letter was sent first.
+fn first_mailed(mail: &[Mail]) -> Option<usize> {
+    let waiting = mail.iter().enumerate().filter_map(|(i, mail)| Some((mail.waiting()?, i)));
     waiting.min().map(|(_, i)| i)
 }
 

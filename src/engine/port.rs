@@ -10,6 +10,7 @@ use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::ring::{BlockReader, BlockWriter, Doorbell, MailReader, MailWriter, mailbox};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What lies in a mailbox.
 pub struct Letter {
@@ -33,6 +34,29 @@ pub struct Passage<'a> {
     pub sequence: u64,
 }
 
+/// The reading end of a mailbox.
+pub struct Mail {
+    reader: MailReader<Letter>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Mail {
+    /// When the letter that waits was sent, as [`Passage::sequence`]; `None` where none waits.
+    pub fn waiting(&self) -> Option<u64> {
+        self.reader.has_mail().then(|| self.sent.load(Ordering::Relaxed))
+    }
+
+    /// Whether no letter waits and none will come.
+    pub fn is_over(&self) -> bool {
+        self.reader.is_over()
+    }
+
+    /// Lets `take` read the letter that waits.
+    pub fn take_with<R>(&mut self, take: impl FnOnce(&mut Letter) -> R) -> Option<R> {
+        self.reader.take_with(take)
+    }
+}
+
 /// The data plane's end: hands frames to a lane that may be slower.
 pub struct Port {
     way: Way,
@@ -48,8 +72,8 @@ pub struct Port {
 
 /// What lies between the lanes.
 enum Way {
-    /// The newest frame.
-    Newest(MailWriter<Letter>),
+    /// The newest frame, and when it was sent.
+    Newest(MailWriter<Letter>, Arc<AtomicU64>),
     /// All of a stream, and whether a block was lost since the last one that was sent.
     All(BlockWriter, bool),
 }
@@ -64,11 +88,12 @@ impl Port {
         readers: Vec<Arc<Counters>>,
         patient: bool,
         branch: Branch,
-    ) -> (Self, MailReader<Letter>) {
+    ) -> (Self, Mail) {
         let letter = || Letter { frame: spec.frame(), spent_ns: vec![0; stages], resets: 0 };
         let (mail, reader) = mailbox([letter(), letter(), letter()]);
-        let way = Way::Newest(mail);
-        (Self { way, bell, readers, patient, branch, payload: spec.payload }, reader)
+        let sent = Arc::new(AtomicU64::new(0));
+        let (way, mail) = (Way::Newest(mail, sent.clone()), Mail { reader, sent });
+        (Self { way, bell, readers, patient, branch, payload: spec.payload }, mail)
     }
 
     /// A port for a stream of `spec`.
@@ -114,7 +139,7 @@ impl Way {
     /// Whether a reader is still busy with what was sent before.
     fn must_wait(&self, frame: &Frame) -> bool {
         match self {
-            Self::Newest(mail) => !mail.is_taken() && mail.has_reader(),
+            Self::Newest(mail, _) => !mail.is_taken() && mail.has_reader(),
             Self::All(ring, _) => !ring.has_room(frame) && ring.has_reader(),
         }
     }
@@ -122,7 +147,9 @@ impl Way {
     /// Sends `frame`; says how one was lost, if one was.
     fn send(&mut self, frame: &Frame, passage: Passage<'_>) -> Option<Cause> {
         match self {
-            Self::Newest(mail) => {
+            Self::Newest(mail, sent) => {
+                // Sending publishes this number with the letter.
+                sent.store(passage.sequence, Ordering::Relaxed);
                 let replaced = mail.send_with(|letter| {
                     letter.frame.copy_from(frame);
                     letter.spent_ns.copy_from_slice(passage.spent_ns);
@@ -148,7 +175,7 @@ mod tests {
 
     struct Bench {
         port: Port,
-        mail: MailReader<Letter>,
+        mail: Mail,
         pages: [Arc<Counters>; 2],
         frame: Frame,
     }
@@ -191,6 +218,18 @@ mod tests {
         bench.send(6);
         assert_eq!(bench.take(), Some(6));
         assert_eq!(bench.skipped(), [4, 4]);
+    }
+
+    #[test]
+    fn a_letter_says_when_it_was_sent() {
+        let mut bench = bench(false, Branch::All);
+        assert_eq!(bench.mail.waiting(), None);
+        for sequence in [4, 9] {
+            bench.port.send(&bench.frame, Passage { spent_ns: &[0; 3], resets: 0, sequence });
+            assert_eq!(bench.mail.waiting(), Some(sequence));
+        }
+        bench.mail.take_with(|_| ());
+        assert_eq!(bench.mail.waiting(), None);
     }
 
     #[test]

@@ -60,12 +60,18 @@ impl Retrieved {
             "{}: {} trials of {} items, looked for among {}; 95 % intervals over items\n",
             self.pipeline, self.single.trials, self.single.tried, self.single.items
         );
-        let _ = writeln!(text, "{:<22}{:>28}{:>28}{:>10}", "", "single trials", "repetitions averaged", "chance");
+        let _ = writeln!(
+            text,
+            "{:<22}{:>28}{:>28}{:>10}",
+            "", "single trials", "repetitions averaged", "chance"
+        );
         let columns = [Some(&self.single), self.averaged.as_ref()];
         let mut row = |name: &str, figure: &dyn Fn(&Retrieval) -> Figure, percent: bool| {
-            let cell = |of: Option<&Retrieval>| of.map_or("-".to_owned(), |r| shown(figure(r), percent));
+            let cell =
+                |of: Option<&Retrieval>| of.map_or("-".to_owned(), |r| shown(figure(r), percent));
             let chance = figure(&self.single).chance;
-            let chance = if percent { format!("{:.1} %", 100.0 * chance) } else { format!("{chance:.1}") };
+            let chance =
+                if percent { format!("{:.1} %", 100.0 * chance) } else { format!("{chance:.1}") };
             let [single, averaged] = columns.map(cell);
             let _ = writeln!(text, "{name:<22}{single:>28}{averaged:>28}{chance:>10}");
         };

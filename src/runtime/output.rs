@@ -11,7 +11,11 @@ use ort::value::DynValue;
 use std::ffi::CString;
 
 /// Lets runs through `binding` write the output `name` into `value`, which must hold as many numbers of the same type.
-pub(super) fn bind_output(binding: &mut IoBinding, name: &str, value: &DynValue) -> ort::Result<()> {
+pub(super) fn bind_output(
+    binding: &mut IoBinding,
+    name: &str,
+    value: &DynValue,
+) -> ort::Result<()> {
     let name = CString::new(name).map_err(|_| ort::Error::new("a name holds a zero byte"))?;
     // SAFETY: all three pointers are of live objects. The library copies the name and takes a share of its own in the tensor
     // (`OrtValue` counts its owners), so none of them has to outlive the call; the binding is borrowed mutably, so nobody else

@@ -84,14 +84,17 @@ impl Fitted for CcaStage {
         let shape = shape_of(examples)?;
         let numbers = shape.0 * shape.1;
         if numbers > MAX_NUMBERS {
-            let text = format!("takes at most {MAX_NUMBERS} numbers, but is given {numbers}: put features or `decimate` before");
+            let text = format!(
+                "takes at most {MAX_NUMBERS} numbers, but is given {numbers}: put features or `decimate` before"
+            );
             return Err(Error::mismatch(text));
         }
         if !examples.weights.is_empty() {
             return Err(Error::mismatch("cannot learn from examples of different weight"));
         }
         let Settings { components, ridge, .. } = self.settings;
-        let targets = targets_of(examples, &self.settings.gallery).map_err(|e| e.blaming("gallery"))?;
+        let targets =
+            targets_of(examples, &self.settings.gallery).map_err(|e| e.blaming("gallery"))?;
         let cca = Cca::fit(numbers_of(examples, 0..numbers), targets, components, ridge)?;
         self.learned = Some(LinearMap { shape, weights: cca.weights, intercept: cca.intercept });
         Ok(())

@@ -35,11 +35,22 @@ impl LinearMap {
             )));
         }
         let cols = map.intercept.len();
-        Ok(Spec { payload: Payload::Vector, rows: 1, cols, rate_hz: input.rate_hz, ..Spec::markers() })
+        Ok(Spec {
+            payload: Payload::Vector,
+            rows: 1,
+            cols,
+            rate_hz: input.rate_hz,
+            ..Spec::markers()
+        })
     }
 
     /// **Data.** Sends the embedding of `frame` in `out`.
-    pub fn process(learned: Option<&Self>, frame: &Frame, out: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+    pub fn process(
+        learned: Option<&Self>,
+        frame: &Frame,
+        out: &mut Frame,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Fault> {
         let map = learned.ok_or(Fault("nothing has been learned yet"))?;
         out.copy_head(frame);
         if frame.data.is_empty() {
@@ -112,7 +123,9 @@ pub fn targets_of(examples: &Examples<'_>, gallery: &Path) -> Result<Mat<f64>> {
         gallery.labels.iter().enumerate().map(|(i, label)| (label.as_str(), i)).collect();
     let place = |class: &String| {
         places.get(class.as_str()).copied().ok_or_else(|| {
-            Error::mismatch(format!("the gallery has no item `{class}`, which is a class of the examples"))
+            Error::mismatch(format!(
+                "the gallery has no item `{class}`, which is a class of the examples"
+            ))
         })
     };
     let places: Vec<usize> = examples.classes.iter().map(place).collect::<Result<_>>()?;

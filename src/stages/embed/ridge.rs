@@ -90,16 +90,22 @@ impl Stage for RidgeStage {
 impl Fitted for RidgeStage {
     fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
         let shape = shape_of(examples)?;
-        let targets = targets_of(examples, &self.settings.gallery).map_err(|e| e.blaming("gallery"))?;
+        let targets =
+            targets_of(examples, &self.settings.gallery).map_err(|e| e.blaming("gallery"))?;
         let (numbers, outputs) = (shape.0 * shape.1, targets.ncols());
         let parts: Vec<Range<usize>> = match self.settings.time {
             Time::Flattened => std::iter::once(0..numbers).collect(),
             Time::Resolved => (0..shape.0).map(|r| r * shape.1..(r + 1) * shape.1).collect(),
         };
         let share = 1.0 / parts.len() as f64;
-        let mut map = LinearMap { shape, weights: vec![0.0; outputs * numbers], intercept: vec![0.0; outputs] };
+        let mut map = LinearMap {
+            shape,
+            weights: vec![0.0; outputs * numbers],
+            intercept: vec![0.0; outputs],
+        };
         for part in parts {
-            let ridge = self.learn(numbers_of(examples, part.clone()), targets.clone(), examples)?;
+            let ridge =
+                self.learn(numbers_of(examples, part.clone()), targets.clone(), examples)?;
             for (t, row) in ridge.weights.chunks_exact(part.len()).enumerate() {
                 let to = map.weights[t * numbers + part.start..][..part.len()].iter_mut();
                 to.zip(row).for_each(|(to, w)| *to = share * w);

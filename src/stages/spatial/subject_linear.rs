@@ -110,8 +110,7 @@ impl Stage for SubjectLinear {
         let input = single(inputs, &[Payload::Window])?;
         let learned = self.learned.as_ref().ok_or_else(not_fitted)?;
         if input.cols != learned.n {
-            let text =
-                format!("was fitted to {} channels, but is given {}", learned.n, input.cols);
+            let text = format!("was fitted to {} channels, but is given {}", learned.n, input.cols);
             return Err(Error::mismatch(text));
         }
         self.mixing = Mixing::new(learned.n, &learned.map);
