@@ -16,12 +16,13 @@ mkdir -p "$out"
 pids=()
 for s in $subjects; do
     "$saltatory" run configs/eegnet_cues.toml --set "eeg.name=eegnet-$s" --set "markers.name=eegnet-$s-markers" \
-        --set "lsl.probabilities=out-$s" --set "lsl.labels=out-$s-labels" --report "$out/$s.live.json" > "$out/$s.log" 2>&1 &
+        --set eeg.recover_s=3 --set markers.recover_s=3 --set "lsl.probabilities=out-$s" --set "lsl.labels=out-$s-labels" --report "$out/$s.live.json" > "$out/$s.log" 2>&1 &
     pids+=($!)
     "$saltatory" play "$data/${s}R12.edf" --name "eegnet-$s" --wait > "$out/$s.play.log" 2>&1 &
     pids+=($!)
 done
-for pid in "${pids[@]}"; do wait "$pid"; done
+# A run whose stream ends for good ends with an error, after its report.
+for pid in "${pids[@]}"; do wait "$pid" || true; done
 
 for s in $subjects; do
     "$saltatory" evaluate configs/eegnet.toml "$data/${s}R12.edf" --protocol held-out --json > "$out/$s.held_out.json"

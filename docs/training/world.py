@@ -139,7 +139,8 @@ def simulate(world, items, seed, start_s, length_s):
 def write_epochs(path, world, trials, items, start_s, source="simulated by docs/training/world.py"):
     """Writes windows, and which item each belongs to, as `saltatory fit` and `evaluate` read them."""
     about = {"version": 1, "rate_hz": world.rate_hz, "channels": world.channels, "unit": world.unit, "classes": world.items,
-             "start_s": start_s, "source": source}
+             "start_s": start_s, "source": source,
+             "positions": [None if np.isnan(p).any() else [float(v) for v in p] for p in world.positions]}
     tensors = {"data": np.ascontiguousarray(trials, np.float32), "labels": np.asarray(items, np.int64)}
     save_file(tensors, path, metadata={EPOCHS_KEY: json.dumps(about)})
 

@@ -21,7 +21,7 @@ mod tests;
 
 use super::{Content, Marker, Recording, Samples, Segment, Stream, kind_by_unit};
 use crate::error::{Error, Result};
-use crate::frame::Channel;
+use crate::frame::{Channel, Direction};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
 use std::io::Read;
@@ -47,6 +47,10 @@ pub struct About {
     pub rate_hz: f64,
     /// The labels of the channels.
     pub channels: Vec<String>,
+    /// Where each channel's sensor is, as a direction from the middle of the head: x right, y front, z up; empty where
+    /// none is known, and null for those that are not.
+    #[serde(default)]
+    pub positions: Vec<Option<[f64; 3]>>,
     /// The unit of the numbers, such as `uV`; empty or `unknown` when it is not known.
     pub unit: String,
     /// The names of the classes.
@@ -98,9 +102,11 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Recording> {
         stamps: None,
     };
     let unit = if about.unit == "unknown" { "" } else { about.unit.as_str() };
-    let channel = |label: String| Channel {
+    let positions = about.positions.iter().copied().chain(std::iter::repeat(None));
+    let channel = |(label, position): (String, Option<[f64; 3]>)| Channel {
         kind: kind_by_unit(unit).into(),
         unit: unit.to_string(),
+        direction: position.and_then(Direction::to),
         ..Channel::named(label)
     };
     let streams = vec![
@@ -108,7 +114,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Recording> {
             name: name.to_string(),
             kind: kind_by_unit(unit).into(),
             source_id: String::new(),
-            channels: about.channels.into_iter().map(channel).collect(),
+            channels: about.channels.iter().cloned().zip(positions).map(channel).collect(),
             rate_hz: about.rate_hz,
             content: Content::Samples(samples),
         },
@@ -176,6 +182,10 @@ impl About {
                 "start_s is {}, expected {} to {MAX_START_S}",
                 self.start_s, -MAX_START_S
             ));
+        }
+        if !self.positions.is_empty() && self.positions.len() != self.channels.len() {
+            let (places, channels) = (self.positions.len(), self.channels.len());
+            return bad(format!("there are {places} positions of {channels} channels"));
         }
         if self.classes.iter().any(|class| !(1..=MAX_NAME_BYTES).contains(&class.len())) {
             return bad(format!("a class needs a name of 1 to {MAX_NAME_BYTES} bytes"));

@@ -25,7 +25,7 @@ pub use host::{Serving, Tally};
 pub use library::{environment, found, version};
 pub use manifest::{Input, Kind, Layout, Manifest, Meaning, Output, Scaling};
 pub use network::{Axis, Network, Options, Port, Provider, Stop};
-pub use places::places;
+pub use places::{UNKNOWN, places};
 pub use reading::Reading;
 pub use remote::{Host, Remote};
 pub use scan::{Facts, MAX_BYTES, scan};

@@ -5,7 +5,7 @@ use crate::math::montage::position;
 use crate::math::topomap::project;
 
 /// What stands for a channel whose place is not known.
-const UNKNOWN: [f64; 2] = [-1.0, -1.0];
+pub const UNKNOWN: [f64; 2] = [-1.0, -1.0];
 
 /// The places of `channels` seen from above (azimuthal equidistant projection), each axis scaled so that they
 /// reach from 0 to 1. What the stream says of a sensor counts, else its label (10-20 system); -1, -1 where

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::frame::{Flags, Frame, Payload, Spec};
 use crate::ledger::{Cause, Counters};
 use crate::runtime::{
-    Feed, Host, Input, Manifest, Network, Options, Provider, Reading, Remote, Timed, Unanswered,
-    places,
+    Feed, Host, Input, Manifest, Network, Options, Provider, Reading, Remote, Timed, UNKNOWN,
+    Unanswered, places,
 };
 use crate::stages::{Emit, Fault, Stage};
 use schemars::JsonSchema;
@@ -314,6 +314,11 @@ fn bind(
         Error::mismatch(text)
     })?;
     let places = places(&feed.channels(spec));
+    if places.iter().all(|place| *place == UNKNOWN) {
+        return Err(Error::mismatch(
+            "wants to know where the sensors are, but the stream does not say it of any channel, and no label is of the 10-20 system",
+        ));
+    }
     let mut shapes = vec![shape];
     shapes.insert(at, vec![places.len(), 2]);
     network.bind(&shapes)?;
