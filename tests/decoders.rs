@@ -27,6 +27,15 @@ struct Run {
     report: Value,
 }
 
+/// A lab that has the models and ONNX Runtime at hand.
+fn lab() -> Lab {
+    let lab = Lab::new();
+    for folder in ["models", ".runtime"] {
+        std::os::unix::fs::symlink(support::root().join(folder), lab.path(folder)).unwrap();
+    }
+    lab
+}
+
 impl Run {
     fn new(
         name: &'static str,
@@ -38,10 +47,7 @@ impl Run {
         if !support::has_onnx_runtime() {
             return None;
         }
-        let lab = Lab::new();
-        for folder in ["models", ".runtime"] {
-            std::os::unix::fs::symlink(support::root().join(folder), lab.path(folder)).unwrap();
-        }
+        let lab = lab();
         let text = std::fs::read_to_string(format!("configs/{name}.toml")).unwrap();
         let text: Vec<String> = text.lines().map(patient).collect();
         let log = lab.arg("answers.jsonl");
@@ -128,6 +134,26 @@ fn found(
         best.iter().take(top).any(|item| item["label"] == truth.as_str())
     };
     rankings.iter().filter(is_found).count()
+}
+
+/// A recording that is played, here a simulated one, by the network that was trained on real ones.
+#[test]
+fn imagined_fists_over_lsl() {
+    if !support::has_onnx_runtime() {
+        return;
+    }
+    let lab = lab();
+    let text = std::fs::read_to_string("configs/eegnet.toml").unwrap();
+    let text: Vec<String> = text.lines().map(patient).collect();
+    lab.write("eegnet.toml", text.join("\n"));
+    let player = lab.saltatory(&["play", "synthetic:3", "--name", "cap"]);
+    lab.run("eegnet", &["--for", "6s"]).succeeds();
+    player.kill();
+    let report = lab.report("eegnet");
+    assert!(report.verdicts.len() >= 20, "{} decisions in 6 s", report.verdicts.len());
+    assert!(report.verdicts.windows(2).all(|pair| pair[1].last - pair[0].last == 16), "each step");
+    let report: Value = serde_json::from_str(&lab.read("eegnet.json")).unwrap();
+    assert_eq!(report["latency"]["engine"]["n"], report["decisions"].as_array().unwrap().len());
 }
 
 #[test]
