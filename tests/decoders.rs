@@ -10,6 +10,7 @@
 mod lab;
 mod support;
 
+use base64::Engine as _;
 use lab::Lab;
 use saltatory::formats::world;
 use serde_json::Value;
@@ -209,6 +210,44 @@ fn images_of_meg() {
         (&pictures[0]["image"]["width"], &pictures[0]["image"]["height"]),
         (&32.into(), &32.into())
     );
+}
+
+/// Somebody who looks on while it runs sees rankings and pictures.
+#[test]
+fn a_viewer_sees_the_pictures() {
+    if !support::has_onnx_runtime() {
+        return;
+    }
+    let lab = lab();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = std::fs::read_to_string("configs/meg_images.toml").unwrap();
+    let text: Vec<String> = text.lines().map(patient).collect();
+    lab.write(
+        "meg_images.toml",
+        text.join("\n").replace("127.0.0.1:0", &format!("127.0.0.1:{port}")),
+    );
+    let run = lab.run("meg_images", &["--for", "9s"]);
+    let mut viewer = None;
+    lab::until("the server", || {
+        viewer = tungstenite::connect(format!("ws://127.0.0.1:{port}/")).ok();
+        viewer.is_some()
+    });
+    let (mut viewer, _) = viewer.unwrap();
+    let (mut rankings, mut pictures) = (0, Vec::new());
+    while let Ok(tungstenite::Message::Text(text)) = viewer.read() {
+        let message: Value = serde_json::from_str(&text).unwrap();
+        rankings += usize::from(message["ranking"].as_array().is_some_and(|r| r.len() == 5));
+        if let Some(data) = message["image"]["data"].as_str() {
+            assert!(message["age_newest_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{message}");
+            pictures.push(base64::engine::general_purpose::STANDARD.decode(data).unwrap());
+        }
+    }
+    run.succeeds();
+    assert!(rankings >= 2 && pictures.len() == rankings, "{rankings} and {}", pictures.len());
+    let picture = image::load_from_memory(&pictures[0]).unwrap().to_rgb8();
+    assert_eq!(picture.dimensions(), (32, 32));
+    let (darkest, brightest) = (picture.iter().min().unwrap(), picture.iter().max().unwrap());
+    assert!(brightest - darkest > 50, "there is something to see");
 }
 
 #[test]
