@@ -6,7 +6,6 @@
 #![cfg(unix)]
 
 #[path = "support/lab.rs"]
-#[allow(dead_code)]
 mod lab;
 mod support;
 
@@ -168,7 +167,7 @@ fn emotions() {
         let last_s = decision["last_sample"].as_u64().unwrap() as f64 / 128.0;
         let number = ((last_s - 4.0) / 8.0).floor();
         let since_s = last_s - 4.0 - 8.0 * number;
-        if number >= 1.0 && number <= 20.0 && (1.0..3.0).contains(&since_s) {
+        if (1.0..=20.0).contains(&number) && (1.0..3.0).contains(&since_s) {
             let right = decision["label"] == shown("emotion", 0..=2, number as u64).as_str();
             counts[usize::from(right)] += 1;
         }

@@ -6,7 +6,6 @@
 #[path = "support/doubles.rs"]
 mod doubles;
 #[path = "support/lab.rs"]
-#[allow(dead_code)]
 mod lab;
 mod support;
 

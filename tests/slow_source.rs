@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/lab.rs"]
-#[allow(dead_code)]
 mod lab;
 
 use lab::Lab;

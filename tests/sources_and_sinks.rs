@@ -440,10 +440,10 @@ fn an_lsl_stream_has_one_input_and_an_input_a_name() {
     let vectors = Spec { payload: Payload::Vector, rows: 1, cols: 2, ..Spec::markers() };
     let ranking = Spec { payload: Payload::Ranking, ..vectors.clone() };
     let key = |key: &str| Err(Some(key.to_owned()));
-    assert_eq!(opened("", &[vectors.clone()]), key("values"));
+    assert_eq!(opened("", std::slice::from_ref(&vectors)), key("values"));
     assert_eq!(opened("values = \"a\"", &[vectors.clone(), vectors.clone()]), key("values"));
     assert_eq!(opened("series = \"a\"", &[scores()]), key("series"));
-    assert_eq!(opened("labels = \"\"", &[ranking.clone()]), key("ranking"));
+    assert_eq!(opened("labels = \"\"", std::slice::from_ref(&ranking)), key("ranking"));
     assert_eq!(opened("labels = \"only-labels\"", &[ranking]), Ok(()));
     assert_eq!(opened("values = \"beside-scores\"", &[scores(), vectors]), Ok(()));
 }

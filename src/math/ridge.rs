@@ -233,8 +233,8 @@ mod tests {
                 part.apply(&row, &mut out);
                 (0..2).for_each(|t| squares[t] += (out[t] - y[(left_out, t)]).powi(2));
             }
-            for t in 0..2 {
-                assert!((whole.errors[t] - squares[t] / n as f64).abs() < 1e-9, "{n} {p}");
+            for (error, squares) in whole.errors.iter().zip(squares) {
+                assert!((error - squares / n as f64).abs() < 1e-9, "{n} {p}");
             }
         }
     }
