@@ -2,10 +2,10 @@
 //!
 //! Two forms, told apart by their first bytes:
 //!
-//! - **safetensors** with the tensor `embeddings` [items, numbers] (F32; F16 and F64 too), in the metadata, under the key
+//! - **safetensors** with the tensor `embeddings` (items x numbers) (F32; F16 and F64 too), in the metadata, under the key
 //!   `saltatory_gallery`, the JSON `{"labels": [...]}` with a label for each item, and, where some items are likelier than
-//!   others, the tensor `prior` [items] (F32 or F64): how likely, in any unit.
-//! - **`NAME.npy`** [items, numbers] (float32; float64 too; C order), with the labels in `NAME.txt`, one a line.
+//!   others, the tensor `prior` (one for each item) (F32 or F64): how likely, in any unit.
+//! - **`NAME.npy`** (items x numbers) (float32; float64 too; C order), with the labels in `NAME.txt`, one a line.
 //!
 //! Files are untrusted: nothing is allocated beyond what their size allows, all sizes are checked against it, and so
 //! are all numbers. F32 stay in the file, which is mapped into memory ([`Mapped`]); what has other numbers, a small

@@ -1,9 +1,9 @@
 //! Worlds: what a simulator needs to know of a planted structure, as a safetensors file.
 //!
-//! The file holds the tensors (F32) `mixing` [channels, sources], `amplitude` [items, sources], `frequency_hz`, `delay_s`,
-//! `width_s`, `locked` [sources], `noise` [channels, noises], `sensor_noise` [channels] and `positions` [channels, 3],
+//! The file holds the tensors (F32) `mixing` (channels x sources), `amplitude` (items x sources), `frequency_hz`, `delay_s`,
+//! `width_s`, `locked` (one for each source), `noise` (channels x noises), `sensor_noise` (channels) and `positions` (channels x 3),
 //! the last with NaN for sensors without a place, and in its metadata, under the key `saltatory_world`, the rest
-//! as JSON ([`About`]). What they mean is in [`crate::math::simulator::planted`].
+//! as JSON (`About`). What they mean is in [`crate::math::simulator::planted`].
 
 use crate::error::{Error, Result};
 use crate::frame::{Channel, Direction, MAX_LABEL_BYTES};

@@ -2,7 +2,7 @@
 //!
 //! The graph is USearch's. It is built once, on one thread and in the order of the rows, so that the same rows always
 //! give the same graph. Distances are ours, one less the cosine: of a row the graph keeps what is left without the mean
-//! of all, in bytes, and three numbers that make its products whole again ([`Tail`]). A bonus counts among the
+//! of all, in bytes, and three numbers that make its products whole again (`Tail`). A bonus counts among the
 //! candidates only, since the graph does not know it.
 //!
 //! A query **allocates** (inside USearch), so this is nothing for the real-time lane.
