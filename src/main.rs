@@ -76,7 +76,7 @@ enum Command {
     },
     /// Publish a recording as LSL streams, as the device did once
     Play {
-        /// An EDF, BDF, XDF, BrainVision or BCI2000 file, trials, or synthetic:SEED
+        /// An EDF, BDF, XDF, BrainVision or BCI2000 file, trials, synthetic:SEED or planted:WORLD
         recording: String,
         /// Multiples of real time, or max
         #[arg(long, default_value = "1")]
@@ -108,7 +108,7 @@ enum Command {
         saltatory fit my.toml --live --out model.safetensors --json    a line per fit, for programs")]
     Fit {
         config: PathBuf,
-        /// Recordings with markers, or synthetic:SEED
+        /// Recordings with markers, synthetic:SEED or planted:WORLD
         #[arg(required_unless_present = "live")]
         recordings: Vec<String>,
         /// How much each recording counts, such as 1,0.3 for a subject's own and another's; for `mdm` and
@@ -157,7 +157,7 @@ enum Command {
     /// Cross-validate the pipeline of a config, and those under [[compare]], on recordings
     Evaluate {
         config: PathBuf,
-        /// Recordings with markers, or synthetic:SEED
+        /// Recordings with markers, synthetic:SEED or planted:WORLD
         #[arg(required = true)]
         recordings: Vec<String>,
         #[arg(long, value_enum, default_value = "within")]
@@ -204,7 +204,7 @@ enum Command {
     },
     /// Show what is in a recording or a model, or what a config would make of recordings
     Inspect {
-        /// A recording, a model (.safetensors), a network (.onnx), a config (.toml), or synthetic:SEED
+        /// A recording, a model (.safetensors), a network (.onnx), a config (.toml), synthetic:SEED or planted:WORLD
         file: String,
         /// For a config: a recording that a model of it would learn from; may be given again
         #[arg(long = "recording", value_name = "RECORDING")]
