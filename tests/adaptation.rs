@@ -17,10 +17,11 @@ use saltatory::ledger::{Cause, Counters};
 use saltatory::math::spd::{Geodesic, procrustes};
 use saltatory::model::Model;
 use saltatory::sources::recording::{self, Player};
-use saltatory::stages::{Emit, Examples, Part, Stage, kinds};
+use saltatory::stages::{Emit, Examples, Part, Stage};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use support::stages::stage;
 use support::{Golden, relative_error, root};
 
 /// Subjects on whom left and right can be told apart at all.
@@ -71,7 +72,7 @@ fn sessions_are_recentred_and_stretched_as_in_pyriemann() {
                     groups: &[],
                     ..examples
                 };
-                let mut still = self::stage(kind, &format!("{snippet}\nrotate = false"));
+                let mut still = support::stages::stage(kind, &format!("{snippet}\nrotate = false"));
                 still.fitted().unwrap().fit(&examples).unwrap();
                 assert!(still.fitted().unwrap().refit(&target).unwrap());
                 still.prepare(&[spec(n)]).unwrap();
@@ -613,10 +614,6 @@ impl Emit for Chain<'_> {
 
 fn argmax(scores: &[f64]) -> usize {
     (0..scores.len()).fold(0, |best, k| if scores[k] > scores[best] { k } else { best })
-}
-
-fn stage(name: &str, snippet: &str) -> Box<dyn Stage> {
-    kinds().find(|k| k.name == name).unwrap().from_toml(snippet).unwrap().unit
 }
 
 fn spec(n: usize) -> Spec {

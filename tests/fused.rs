@@ -5,11 +5,13 @@
 
 #[path = "support/heap.rs"]
 mod heap;
+mod support;
 
 use saltatory::config::{self, Config, Node};
 use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
 use saltatory::ledger::Cause;
-use saltatory::stages::{Emit, Examples, Fault, Stage};
+use saltatory::stages::{Emit, Examples, Fault};
+use support::stages::{run, spec};
 
 const HEAD: &str = "[[source]]\nkind = \"replay\"\nid = \"eeg\"\npath = \"-\"\n";
 const CHAIN: &str = "[[stage]]\nkind = \"window\"\nlength_s = 1.0\nstep_s = 0.1\n\n\
@@ -50,7 +52,7 @@ impl Chain {
             stage.fitted().unwrap().fit(&Examples::new(&frames, &labels, &names)).unwrap();
             if i == TANGENT {
                 stage.prepare(&specs[..1]).unwrap();
-                frames = frames.into_iter().map(|f| process(stage, f).unwrap()).collect();
+                frames = frames.into_iter().map(|f| run(stage, f).unwrap()).collect();
             }
         }
         let mut chain = Self { config, classes };
@@ -69,9 +71,9 @@ impl Chain {
 
     /// What goes from the tangent space to the decoder, and what that makes of it.
     fn run(&mut self, frame: Frame) -> Result<(usize, Frame), Fault> {
-        let between = process(self.config.stages[TANGENT].unit.as_mut(), frame)?;
+        let between = run(self.config.stages[TANGENT].unit.as_mut(), frame)?;
         let length = between.cols;
-        Ok((length, process(self.config.stages[LOGISTIC].unit.as_mut(), between)?))
+        Ok((length, run(self.config.stages[LOGISTIC].unit.as_mut(), between)?))
     }
 
     /// How many numbers of what the tangent space found reach the decoder.
@@ -189,10 +191,6 @@ fn a_vector_that_others_see_is_sent() {
     assert_eq!(forked.width(), whole);
 }
 
-fn spec(payload: Payload, rows: usize, cols: usize) -> Spec {
-    Spec { payload, rows, cols, ..Spec::markers() }
-}
-
 /// A positive matrix out of a hat, a little different for each class.
 fn matrix(seed: u64, class: usize) -> Frame {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -214,18 +212,4 @@ fn matrix(seed: u64, class: usize) -> Frame {
         }
     }
     frame
-}
-
-/// The one frame that the stage makes of `frame`.
-fn process(stage: &mut dyn Stage, mut frame: Frame) -> Result<Frame, Fault> {
-    struct Last(Option<Frame>);
-    impl Emit for Last {
-        fn emit(&mut self, frame: &mut Frame) {
-            assert!(self.0.replace(frame.clone()).is_none(), "more than one frame");
-        }
-        fn count(&mut self, _cause: Cause, _n: u64) {}
-    }
-    let mut last = Last(None);
-    stage.process(&mut frame, &mut last)?;
-    Ok(last.0.expect("one frame"))
 }

@@ -13,17 +13,14 @@ use rand_pcg::Pcg64;
 use saltatory::frame::{Channel, Flags, Frame, Payload, Span, Spec};
 use saltatory::ledger::Cause;
 use saltatory::math::topomap;
-use saltatory::stages::{Emit, Examples, Part, Stage, kinds};
+use saltatory::stages::{Emit, Examples, Part, Stage};
+use support::stages::stage;
 use support::{Golden, relative_error};
 
 const RATE_HZ: f64 = 128.0;
 
 fn golden(name: &str) -> (Vec<usize>, Vec<f64>) {
     Golden::open("adapters").array(name)
-}
-
-fn stage(kind: &str, settings: &str) -> Box<dyn Stage> {
-    kinds().find(|k| k.name == kind).unwrap().from_toml(settings).unwrap().unit
 }
 
 fn spec(rows: usize, labels: &[&str]) -> Spec {

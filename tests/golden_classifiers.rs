@@ -13,7 +13,8 @@ mod support;
 use saltatory::frame::{Frame, Payload, Spec};
 use saltatory::ledger::Cause;
 use saltatory::math::svm::{Kernel, Machines, Products};
-use saltatory::stages::{Emit, Examples, Fault, Stage, decode, kinds};
+use saltatory::stages::{Emit, Examples, Stage, decode, kinds};
+use support::stages::{frame, names, run, spec, stage};
 use support::{Golden, relative_error};
 
 const TOLERANCE: f64 = 1e-6;
@@ -416,37 +417,4 @@ fn wrong_settings_name_their_key() {
     let error = svm.from_toml("gamma = \"scal\"").err().unwrap().to_string();
     assert!(error.contains("expected \"scale\" or a number"), "{error}");
     assert!(svm.from_toml("gamma = 1").is_ok());
-}
-
-fn stage(name: &str, snippet: &str) -> Box<dyn Stage> {
-    kinds().find(|k| k.name == name).unwrap().from_toml(snippet).unwrap().unit
-}
-
-fn names(count: usize) -> Vec<String> {
-    (0..count).map(|k| format!("class {k}")).collect()
-}
-
-fn spec(payload: Payload, rows: usize, cols: usize) -> Spec {
-    Spec { payload, rows, cols, ..Spec::markers() }
-}
-
-fn frame(rows: usize, cols: usize, data: &[f64]) -> Frame {
-    let mut frame = spec(Payload::Matrix, rows, cols).frame();
-    frame.rows = rows;
-    frame.data.extend_from_slice(data);
-    frame
-}
-
-/// The one frame that the stage makes of `frame`.
-fn run(stage: &mut dyn Stage, mut frame: Frame) -> Result<Frame, Fault> {
-    struct Last(Option<Frame>);
-    impl Emit for Last {
-        fn emit(&mut self, frame: &mut Frame) {
-            assert!(self.0.replace(frame.clone()).is_none(), "more than one frame");
-        }
-        fn count(&mut self, _cause: Cause, _n: u64) {}
-    }
-    let mut last = Last(None);
-    stage.process(&mut frame, &mut last)?;
-    Ok(last.0.expect("one frame"))
 }

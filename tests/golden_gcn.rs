@@ -14,15 +14,15 @@ use rand_pcg::Pcg64;
 use saltatory::frame::graph::Layout;
 use saltatory::frame::{Flags, Frame, Spec};
 use saltatory::kind::Kind;
-use saltatory::ledger::Cause;
 use saltatory::math::gcn::train::{Graphs, loss_and_gradient};
 use saltatory::math::gcn::{Parameters, Pool, Shape};
 use saltatory::model::{Facts, Input, Link, Model};
 use saltatory::onnx;
-use saltatory::stages::{Emit, Examples, Fault, Part, Stage, Tensor, kinds};
+use saltatory::stages::{Examples, Fault, Part, Stage, Tensor, kinds};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
+use support::stages::run;
 use support::{Golden, relative_error};
 
 /// The networks of tests/golden/gcn.py.
@@ -374,18 +374,4 @@ fn frame(layout: Layout, weights: &[f64], lengths: &[f64], features: &[f64]) -> 
         row[3 * n..].copy_from_slice(&features[i * layout.features..][..layout.features]);
     }
     frame
-}
-
-/// The one frame that the stage makes of `frame`.
-fn run(stage: &mut dyn Stage, mut frame: Frame) -> Result<Frame, Fault> {
-    struct Last(Option<Frame>);
-    impl Emit for Last {
-        fn emit(&mut self, frame: &mut Frame) {
-            assert!(self.0.replace(frame.clone()).is_none(), "more than one frame");
-        }
-        fn count(&mut self, _cause: Cause, _n: u64) {}
-    }
-    let mut last = Last(None);
-    stage.process(&mut frame, &mut last)?;
-    Ok(last.0.expect("one frame"))
 }

@@ -40,10 +40,10 @@ fn ridge_is_that_of_scikit_learn() {
             Ridge::fit(matrix(get("x")), matrix(get("y")), weights.as_deref(), &get("alphas").1);
         let ridge = ridge.unwrap();
         assert_eq!(ridge.alphas, get("alpha").1, "{case}: the penalties");
-        check(&format!("{case} weights"), relative_error(&ridge.weights, &get("coef").1), 1e-8);
+        check(&format!("{case} weights"), relative_error(&ridge.map.weights, &get("coef").1), 1e-8);
         check(
             &format!("{case} intercept"),
-            relative_error(&ridge.intercept, &get("intercept").1),
+            relative_error(&ridge.map.intercept, &get("intercept").1),
             1e-8,
         );
     }
@@ -62,10 +62,10 @@ fn canonical_correlations_are_those_of_the_formula_and_of_scikit_learn() {
             relative_error(&cca.correlations, &get("rho")),
             1e-9,
         );
-        check(&format!("{case} weights"), relative_error(&cca.weights, &get("coef")), 1e-9);
+        check(&format!("{case} weights"), relative_error(&cca.map.weights, &get("coef")), 1e-9);
         check(
             &format!("{case} intercept"),
-            relative_error(&cca.intercept, &get("intercept")),
+            relative_error(&cca.map.intercept, &get("intercept")),
             1e-9,
         );
         if r == 0.0 {

@@ -12,14 +12,14 @@ mod support;
 
 use saltatory::frame::graph::Layout;
 use saltatory::frame::{Flags, Frame, Payload, Spec};
-use saltatory::ledger::Cause;
 use saltatory::math::manifold::distance::Distance;
 use saltatory::math::manifold::eigenmap::Eigenmap;
 use saltatory::math::manifold::heat;
 use saltatory::math::manifold::pca::Pca;
 use saltatory::math::manifold::points::Points;
 use saltatory::math::manifold::procrustes::Procrustes;
-use saltatory::stages::{Emit, Examples, Stage, kinds};
+use saltatory::stages::{Examples, Stage};
+use support::stages::{run, spec, stage};
 use support::{Golden, relative_error};
 
 const EIGENVECTORS: f64 = 1e-8;
@@ -53,7 +53,7 @@ fn graphs_and_their_eigenmaps_are_those_of_scipy_and_scikit_learn() {
         let mut graph = stage("graph", &format!("distance = \"{kind}\"\nneighbours = {k}"));
         let spec = graph.prepare(&[spec(Payload::Nodes, n, f)]).unwrap();
         let layout = Layout::of(&spec).unwrap();
-        let got = run(graph.as_mut(), frame(n, f, &x));
+        let got = run(graph.as_mut(), frame(n, f, &x)).unwrap();
         let block = |of: &dyn Fn(usize, usize) -> usize| -> Vec<f64> {
             (0..n * n).map(|e| got.data[of(e / n, e % n)]).collect()
         };
@@ -71,7 +71,7 @@ fn graphs_and_their_eigenmaps_are_those_of_scipy_and_scikit_learn() {
         check(&format!("{case}.values"), relative_error(map.values(), &values), PLAIN);
         let mut eigenmap = stage("eigenmap", &format!("dimensions = {m}\nalign = \"none\""));
         let out = Layout::of(&eigenmap.prepare(&[spec]).unwrap()).unwrap();
-        let embedded = run(eigenmap.as_mut(), got);
+        let embedded = run(eigenmap.as_mut(), got).unwrap();
         let y: Vec<f64> = (0..n).flat_map(|i| embedded.data[out.features(i)].to_vec()).collect();
         for key in ["vectors", "sklearn"] {
             check(&format!("{case}.{key}"), error_up_to_sign(&y, &get(key).1, m), EIGENVECTORS);
@@ -126,7 +126,7 @@ fn covariances_are_embedded_as_in_pyriemann() {
         let mut eigenmap = stage("eigenmap", settings);
         let spec = layout.spec(&Spec::markers());
         let out = Layout::of(&eigenmap.prepare(&[spec]).unwrap()).unwrap();
-        let got = run(eigenmap.as_mut(), graph);
+        let got = run(eigenmap.as_mut(), graph).unwrap();
         let y: Vec<f64> = (0..count).flat_map(|i| got.data[out.features(i)].to_vec()).collect();
         let want = golden.array(&format!("{case}.embedding")).1;
         check(&format!("{case}.embedding"), error_up_to_sign(&y, &want, 2), EIGENVECTORS);
@@ -236,7 +236,7 @@ fn an_embedding_survives_saving_and_bad_windows() {
             for value in [f64::NAN, f64::INFINITY, 1e300] {
                 let mut bad = frames[0].clone();
                 bad.data.fill(value);
-                let got = run(loaded.as_mut(), bad);
+                let got = run(loaded.as_mut(), bad).unwrap();
                 let placed = value == 1e300 && settings.contains("pca");
                 assert!(placed || got.flags.has(Flags::BAD), "{settings} {value}");
                 assert!(got.data.iter().all(|v| v.is_finite() && (placed || *v == 0.0)));
@@ -272,10 +272,6 @@ fn an_embedding_survives_saving_and_bad_windows() {
     assert!(fit(&bad).unwrap_err().to_string().contains("not positive definite"));
 }
 
-fn stage(name: &str, settings: &str) -> Box<dyn Stage> {
-    kinds().find(|k| k.name == name).unwrap().from_toml(settings).unwrap().unit
-}
-
 fn fitted(name: &str, settings: &str, frames: &[Frame], weights: &[f64]) -> Box<dyn Stage> {
     let mut stage = stage(name, settings);
     let labels = vec![0; frames.len()];
@@ -287,11 +283,7 @@ fn fitted(name: &str, settings: &str, frames: &[Frame], weights: &[f64]) -> Box<
 /// What a fitted stage makes of each frame, in a row.
 fn coordinates(stage: &mut dyn Stage, payload: Payload, frames: &[Frame]) -> Vec<f64> {
     stage.prepare(&[spec(payload, frames[0].rows, frames[0].cols)]).unwrap();
-    frames.iter().flat_map(|x| run(stage, x.clone()).data).collect()
-}
-
-fn spec(payload: Payload, rows: usize, cols: usize) -> Spec {
-    Spec { payload, rows, cols, ..Spec::markers() }
+    frames.iter().flat_map(|x| run(stage, x.clone()).unwrap().data).collect()
 }
 
 fn frame(rows: usize, cols: usize, data: &[f64]) -> Frame {
@@ -299,18 +291,4 @@ fn frame(rows: usize, cols: usize, data: &[f64]) -> Frame {
     frame.rows = rows;
     frame.data.extend_from_slice(data);
     frame
-}
-
-/// The one frame that the stage makes of `frame`.
-fn run(stage: &mut dyn Stage, mut frame: Frame) -> Frame {
-    struct Last(Option<Frame>);
-    impl Emit for Last {
-        fn emit(&mut self, frame: &mut Frame) {
-            assert!(self.0.replace(frame.clone()).is_none(), "more than one frame");
-        }
-        fn count(&mut self, _cause: Cause, _n: u64) {}
-    }
-    let mut last = Last(None);
-    stage.process(&mut frame, &mut last).unwrap();
-    last.0.expect("one frame")
 }

@@ -11,11 +11,11 @@ mod heap;
 mod support;
 
 use saltatory::frame::{Frame, Payload, Spec};
-use saltatory::ledger::Cause;
 use saltatory::math::covariance::{Covariance, Estimator};
 use saltatory::math::spd::{Geometry, Metric, NotSpd, Spd, tangent_len};
 use saltatory::math::toeplitz::{Coordinates, Toeplitz};
-use saltatory::stages::{Emit, Examples, Fault, Stage, kinds};
+use saltatory::stages::{Examples, Stage, kinds};
+use support::stages::{frame, names, run, spec, stage};
 use support::{Golden, relative_error};
 
 const TOLERANCE: f64 = 1e-8;
@@ -486,37 +486,4 @@ fn scores(decoder: &mut dyn Stage, examples: &Examples<'_>, n: usize) -> Vec<f64
     decoder.fitted().unwrap().fit(examples).unwrap();
     decoder.prepare(&[spec(Payload::Matrix, n, n)]).unwrap();
     examples.frames.iter().flat_map(|x| run(decoder, x.clone()).unwrap().data).collect()
-}
-
-fn stage(name: &str, snippet: &str) -> Box<dyn Stage> {
-    kinds().find(|k| k.name == name).unwrap().from_toml(snippet).unwrap().unit
-}
-
-fn names(count: usize) -> Vec<String> {
-    (0..count).map(|k| format!("class {k}")).collect()
-}
-
-fn spec(payload: Payload, rows: usize, cols: usize) -> Spec {
-    Spec { payload, rows, cols, ..Spec::markers() }
-}
-
-fn frame(rows: usize, cols: usize, data: &[f64]) -> Frame {
-    let mut frame = spec(Payload::Matrix, rows, cols).frame();
-    frame.rows = rows;
-    frame.data.extend_from_slice(data);
-    frame
-}
-
-/// The one frame that the stage makes of `frame`.
-fn run(stage: &mut dyn Stage, mut frame: Frame) -> Result<Frame, Fault> {
-    struct Last(Option<Frame>);
-    impl Emit for Last {
-        fn emit(&mut self, frame: &mut Frame) {
-            assert!(self.0.replace(frame.clone()).is_none(), "more than one frame");
-        }
-        fn count(&mut self, _cause: Cause, _n: u64) {}
-    }
-    let mut last = Last(None);
-    stage.process(&mut frame, &mut last)?;
-    Ok(last.0.expect("one frame"))
 }

@@ -11,10 +11,10 @@
 mod support;
 
 use saltatory::frame::{Flags, Frame, Payload, Spec};
-use saltatory::ledger::Cause;
 use saltatory::math::logistic::Logistic;
 use saltatory::math::spd::{Spd, tangent_len};
-use saltatory::stages::{Emit, Examples, Fault, Stage, decode, kinds};
+use saltatory::stages::{Examples, Fault, decode};
+use support::stages::{frame, names, run, spec, stage};
 use support::{Golden, relative_error};
 
 /// The largest difference, relative to the largest number wanted but at least to one.
@@ -236,38 +236,4 @@ fn votes_smooth_and_forget() {
     let vote = decode::KINDS.iter().find(|k| k.name == "vote").unwrap();
     assert!(vote.from_toml("windows = 0").is_err());
     assert!(vote.from_toml("window = 2").is_err());
-}
-
-fn stage(name: &str, snippet: &str) -> Box<dyn Stage> {
-    kinds().find(|k| k.name == name).unwrap().from_toml(snippet).unwrap().unit
-}
-
-fn names(count: usize) -> Vec<String> {
-    (0..count).map(|k| format!("class {k}")).collect()
-}
-
-fn spec(payload: Payload, rows: usize, cols: usize) -> Spec {
-    Spec { payload, rows, cols, ..Spec::markers() }
-}
-
-fn frame(rows: usize, cols: usize, data: &[f64]) -> Frame {
-    let mut frame = spec(Payload::Matrix, rows, cols).frame();
-    frame.rows = rows;
-    frame.data.extend_from_slice(data);
-    frame.span.last = 7;
-    frame
-}
-
-/// The one frame that the stage makes of `frame`.
-fn run(stage: &mut dyn Stage, mut frame: Frame) -> Result<Frame, Fault> {
-    struct Last(Option<Frame>);
-    impl Emit for Last {
-        fn emit(&mut self, frame: &mut Frame) {
-            assert!(self.0.replace(frame.clone()).is_none(), "more than one frame");
-        }
-        fn count(&mut self, _cause: Cause, _n: u64) {}
-    }
-    let mut last = Last(None);
-    stage.process(&mut frame, &mut last)?;
-    Ok(last.0.expect("one frame"))
 }

@@ -4,28 +4,14 @@
 //! SALTATORY_REQUIRE_PYTHON is set.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/seen.rs"]
+mod seen;
 mod support;
 
 use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
-use saltatory::ledger::Cause;
-use saltatory::stages::{Emit, Stage, decode};
+use saltatory::stages::{Stage, decode};
+use seen::Seen;
 use std::path::Path;
-
-#[derive(Default)]
-struct Seen {
-    frames: Vec<Frame>,
-    over_budget: u64,
-}
-
-impl Emit for Seen {
-    fn emit(&mut self, frame: &mut Frame) {
-        self.frames.push(frame.clone());
-    }
-
-    fn count(&mut self, cause: Cause, n: u64) {
-        self.over_budget += if cause == Cause::Budget { n } else { 0 };
-    }
-}
 
 /// Writes a model with its manifest.
 fn write(folder: &Path, model: &[u8], manifest: &str) {

@@ -7,6 +7,8 @@
 
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "support/seen.rs"]
+mod seen;
 mod support;
 
 use lab::{Lab, Process, until};
@@ -14,10 +16,11 @@ use saltatory::error::Result;
 use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
 use saltatory::ledger::{Cause, Counters};
 use saltatory::runtime::{Network, Options};
-use saltatory::stages::{Emit, Fault, Stage, decode};
+use saltatory::stages::{Fault, Stage, decode};
 use saltatory::wire::zenoh::access::{Access, Endpoint};
 use saltatory::wire::zenoh::message::{Head, Kind, Message, Width};
 use saltatory::wire::zenoh::{Back, Link};
+use seen::Seen;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
@@ -97,22 +100,6 @@ fn window(spec: &Spec, i: u64) -> Frame {
     }
     frame.span.last = i;
     frame
-}
-
-#[derive(Default)]
-struct Seen {
-    frames: Vec<Frame>,
-    over_budget: u64,
-}
-
-impl Emit for Seen {
-    fn emit(&mut self, frame: &mut Frame) {
-        self.frames.push(frame.clone());
-    }
-
-    fn count(&mut self, cause: Cause, n: u64) {
-        self.over_budget += if cause == Cause::Budget { n } else { 0 };
-    }
 }
 
 /// What `stage` says of `n` windows, each of which it must answer.

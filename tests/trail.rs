@@ -14,9 +14,10 @@ use saltatory::math::linalg::{distance, norm};
 use saltatory::math::manifold::procrustes::Procrustes;
 use saltatory::math::simulator::{Config, Simulator};
 use saltatory::sources::recording::{self, Player};
-use saltatory::stages::{Emit, Examples, Stage, kinds};
+use saltatory::stages::{Emit, Examples, Stage};
 use std::alloc::{GlobalAlloc, System};
 use std::cell::Cell;
+use support::stages::stage;
 
 /// Coordinates of each channel in the trail.
 const M: usize = 3;
@@ -305,10 +306,6 @@ fn vector(width: usize, angle: f64, rng: &mut Pcg64) -> Frame {
 }
 
 // Helpers.
-
-fn stage(name: &str, settings: &str) -> Box<dyn Stage> {
-    kinds().find(|k| k.name == name).unwrap().from_toml(settings).unwrap().unit
-}
 
 #[derive(Default)]
 struct Kept(Vec<Frame>);

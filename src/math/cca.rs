@@ -5,6 +5,7 @@
 //! of y by them, `y = mean + S22^1/2 V_k diag(rho_k) U_k^T S11^-1/2 (x - mean)`; with all k and r = 0 that is least squares.
 //! Reference: Hotelling, Biometrika 28 (1936) 321-377; the ridge r as in MTAM (methods: Qiu et al. 2023).
 
+use super::affine::{Affine, centre};
 use crate::error::{Error, Result};
 use faer::{Mat, Side};
 
@@ -13,10 +14,8 @@ use faer::{Mat, Side};
 pub struct Cca {
     /// The correlations, the largest first.
     pub correlations: Vec<f64>,
-    /// t rows of p numbers.
-    pub weights: Vec<f64>,
-    /// One number for each target.
-    pub intercept: Vec<f64>,
+    /// From p numbers to t.
+    pub map: Affine,
 }
 
 impl Cca {
@@ -30,7 +29,8 @@ impl Cca {
             );
             return Err(Error::mismatch(text));
         }
-        let (mean_x, mean_y) = (centre(&mut x), centre(&mut y));
+        let share = |_| 1.0 / n as f64;
+        let (mean_x, mean_y) = (centre(&mut x, &share), centre(&mut y, &share));
         if !mean_x.iter().chain(&mean_y).all(|v| v.is_finite()) {
             return Err(Error::mismatch("the examples hold numbers that are not finite"));
         }
@@ -44,22 +44,8 @@ impl Cca {
         let half = Mat::from_fn(targets, components, |i, k| svd.V()[(i, k)] * rho[k]);
         let map = colour_y * half * svd.U().subcols(0, components).transpose() * whiten;
         let weights: Vec<f64> = (0..targets * p).map(|i| map[(i / p, i % p)]).collect();
-        let offset = |w: &[f64]| w.iter().zip(&mean_x).map(|(w, x)| w * x).sum::<f64>();
-        let intercept =
-            mean_y.iter().zip(weights.chunks_exact(p)).map(|(y, w)| y - offset(w)).collect();
-        Ok(Self { correlations: rho, weights, intercept })
+        Ok(Self { correlations: rho, map: Affine::between(weights, &mean_x, &mean_y) })
     }
-}
-
-fn centre(x: &mut Mat<f64>) -> Vec<f64> {
-    let n = x.nrows() as f64;
-    (0..x.ncols())
-        .map(|column| {
-            let mean = x.col(column).iter().sum::<f64>() / n;
-            x.col_mut(column).iter_mut().for_each(|v| *v -= mean);
-            mean
-        })
-        .collect()
 }
 
 fn covariance(x: &Mat<f64>) -> Mat<f64> {
@@ -106,7 +92,8 @@ mod tests {
         // Of a penalty so small nothing is left but rounding, which it amplifies to some 1e-10.
         let ridge = Ridge::fit(x, y, None, &[1e-6]).unwrap();
         let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
-        assert!(near(&cca.weights, &ridge.weights) && near(&cca.intercept, &ridge.intercept));
+        let (a, b) = (&cca.map, &ridge.map);
+        assert!(near(&a.weights, &b.weights) && near(&a.intercept, &b.intercept));
         assert!(cca.correlations.windows(2).all(|w| w[0] >= w[1]) && cca.correlations[0] <= 1.0);
     }
 

@@ -1,5 +1,6 @@
 //! Numbers only: formulas over slices, no imports from the rest of the engine but its error type.
 
+pub mod affine;
 pub mod augmented;
 pub mod cca;
 pub mod chi_squared;

@@ -9,6 +9,7 @@
 //! intercept is not penalised (Rifkin and Lippert, MIT-CSAIL-TR-2007-025). Where p < n it is found from the p x p matrix
 //! X^T X. Same as scikit-learn's `RidgeCV(alpha_per_target=True)`.
 
+use super::affine::{Affine, centre};
 use crate::error::{Error, Result};
 use faer::{Mat, MatRef, Side};
 
@@ -18,10 +19,8 @@ const LEAST_SHARE: f64 = 1e-13;
 /// A linear map with what was found on the way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ridge {
-    /// t rows of p numbers.
-    pub weights: Vec<f64>,
-    /// One number for each target.
-    pub intercept: Vec<f64>,
+    /// From p numbers to t.
+    pub map: Affine,
     /// The penalty of each target.
     pub alphas: Vec<f64>,
     /// The mean squared error of each target on examples that were left out.
@@ -73,24 +72,11 @@ impl Ridge {
         let weights = best.dual.transpose() * &x;
         let weights: Vec<f64> =
             (0..targets).flat_map(|t| weights.row(t).iter().copied().collect::<Vec<_>>()).collect();
-        let intercept = mean_y.iter().zip(weights.chunks_exact(p));
-        let intercept =
-            intercept.map(|(y, w)| y - w.iter().zip(&mean_x).map(|(w, x)| w * x).sum::<f64>());
         Ok(Self {
-            intercept: intercept.collect(),
-            weights,
+            map: Affine::between(weights, &mean_x, &mean_y),
             alphas: best.alphas,
             errors: best.errors,
         })
-    }
-
-    /// Writes the prediction for the vector `x`.
-    pub fn apply(&self, x: &[f64], out: &mut [f64]) {
-        for ((o, row), b) in
-            out.iter_mut().zip(self.weights.chunks_exact(x.len())).zip(&self.intercept)
-        {
-            *o = b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
-        }
     }
 }
 
@@ -178,20 +164,6 @@ impl Best {
     }
 }
 
-/// Takes the mean of each column off, and returns the means.
-fn centre(x: &mut Mat<f64>, share: &dyn Fn(usize) -> f64) -> Vec<f64> {
-    let mean = |column: usize, x: &Mat<f64>| {
-        x.col(column).iter().enumerate().map(|(i, v)| share(i) * v).sum::<f64>()
-    };
-    (0..x.ncols())
-        .map(|column| {
-            let mean = mean(column, x);
-            x.col_mut(column).iter_mut().for_each(|v| *v -= mean);
-            mean
-        })
-        .collect()
-}
-
 fn scale_rows(x: &mut Mat<f64>, by: &[f64]) {
     for column in 0..x.ncols() {
         x.col_mut(column).iter_mut().zip(by).for_each(|(v, by)| *v *= by);
@@ -230,7 +202,7 @@ mod tests {
                 let part = Ridge::fit(pick(&x), pick(&y), None, &[0.7]).unwrap();
                 let row: Vec<f64> = (0..p).map(|j| x[(left_out, j)]).collect();
                 let mut out = [0.0; 2];
-                part.apply(&row, &mut out);
+                part.map.apply(&row, &mut out);
                 (0..2).for_each(|t| squares[t] += (out[t] - y[(left_out, t)]).powi(2));
             }
             for (error, squares) in whole.errors.iter().zip(squares) {
@@ -248,7 +220,7 @@ mod tests {
             let many = |m: &Mat<f64>| Mat::from_fn(rows.len(), m.ncols(), |i, j| m[(rows[i], j)]);
             let a = Ridge::fit(x.clone(), y.clone(), Some(&counts), &[2.0]).unwrap();
             let b = Ridge::fit(many(&x), many(&y), None, &[2.0]).unwrap();
-            assert!(a.weights.iter().zip(&b.weights).all(|(a, b)| (a - b).abs() < 1e-9));
+            assert!(a.map.weights.iter().zip(&b.map.weights).all(|(a, b)| (a - b).abs() < 1e-9));
         }
     }
 
@@ -259,8 +231,8 @@ mod tests {
         let ridge = Ridge::fit(x, y.clone(), None, &[1.0, 10.0]).unwrap();
         let mean = y.col(0).iter().sum::<f64>() / 6.0;
         assert!(
-            ridge.weights.iter().all(|w| w.abs() < 1e-12)
-                && (ridge.intercept[0] - mean).abs() < 1e-12
+            ridge.map.weights.iter().all(|w| w.abs() < 1e-12)
+                && (ridge.map.intercept[0] - mean).abs() < 1e-12
         );
         assert!(Ridge::fit(matrix(1, 3, 1), matrix(1, 1, 1), None, &[1.0]).is_err());
         let mut bad = matrix(5, 2, 1);

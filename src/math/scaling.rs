@@ -12,7 +12,7 @@
 //!
 //! A scale below 1e-30, such as that of a flat channel, counts as 1e-30, so that nothing is divided by 0.
 
-use super::quantile::quantile;
+use super::quantile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,14 +96,14 @@ impl Scaler {
     }
 }
 
-/// The centre of `values` and what they are to be divided by. Sorts them for [`Scaling::Robust`].
+/// The centre of `values` and what they are to be divided by. Puts them into another order for
+/// [`Scaling::Robust`].
 pub fn centre_and_scale(scaling: Scaling, values: &mut [f64]) -> [f64; 2] {
     if scaling == Scaling::None {
         return [0.0, 1.0];
     }
     if scaling == Scaling::Robust {
-        values.sort_unstable_by(f64::total_cmp);
-        let [low, middle, high] = [0.25, 0.5, 0.75].map(|q| quantile(values, q));
+        let [low, middle, high] = [0.25, 0.5, 0.75].map(|q| quantile::select(values, q));
         return [middle, (high - low).max(LEAST_SCALE)];
     }
     let n = values.len().max(1) as f64;

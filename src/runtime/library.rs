@@ -36,16 +36,20 @@ pub fn found() -> Option<PathBuf> {
     places.into_iter().flatten().map(|p| p.join(".runtime").join(NAME)).find(|p| p.exists())
 }
 
-/// The version of the library, if it can be loaded.
+/// Which build of the library it is, if it can be loaded: its version or its commit, whichever it tells of.
 pub fn version() -> Result<String> {
     environment()?;
-    Ok(ort::info().split_whitespace().find_map(number).unwrap_or("unknown").to_owned())
+    Ok(build(ort::info()).unwrap_or("unknown").to_owned())
 }
 
-/// A word such as `v1.32.0,` without what is around the numbers.
-fn number(word: &str) -> Option<&str> {
-    let word = word.trim_matches(|c: char| !c.is_ascii_digit());
-    (word.contains('.') && !word.is_empty()).then_some(word)
+/// Out of `v1.20.0, git-branch=..., git-commit-id=fab30a4, ...`, of which newer builds leave the version out.
+fn build(info: &str) -> Option<&str> {
+    let mut words = info.split([' ', ',']).map(str::trim);
+    let version = words.clone().find_map(|word| {
+        let number = word.trim_start_matches('v');
+        (number.contains('.') && number.starts_with(|c: char| c.is_ascii_digit())).then_some(number)
+    });
+    version.or_else(|| words.find_map(|word| word.strip_prefix("git-commit-id=")))
 }
 
 fn load() -> Result<Environment> {
@@ -59,4 +63,17 @@ fn load() -> Result<Environment> {
     };
     let builder = ort::init_from(&path).map_err(|e| failed(&e))?;
     builder.with_name("saltatory").with_telemetry(false).build().map_err(|e| failed(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::build;
+
+    #[test]
+    fn a_build_is_known_by_its_version_or_commit() {
+        let old =
+            "ORT Build Info: v1.20.0, git-branch=HEAD, git-commit-id=c4fb724, build type=Release";
+        let new = "ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, build type=Release";
+        assert_eq!([old, new, "none"].map(build), [Some("1.20.0"), Some("fab30a4"), None]);
+    }
 }

@@ -4,12 +4,10 @@
 //! gallery, predicted by the `components` directions in which features and embeddings go together the most
 //! ([`crate::math::cca`]). Learns from examples whose class is the label of an item of the gallery. No delay.
 
-use super::linear_map::{LinearMap, numbers_of, shape_of, targets_of};
+use super::linear_map::{Embed, Learn, LinearMap, numbers_of, shape_of, targets_of};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Spec};
 use crate::math::cca::Cca;
-use crate::stages::manifold::not_fitted;
-use crate::stages::{Emit, Examples, Fault, Fitted, Part, Stage};
+use crate::stages::{Examples, Stage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -51,36 +49,12 @@ impl crate::kind::Settings<dyn Stage> for Settings {
         if !(self.ridge >= 0.0 && self.ridge.is_finite()) {
             return Err(Error::setting("ridge", "must not be below 0"));
         }
-        Ok(Box::new(CcaStage { settings: self, learned: None, out: Spec::markers().frame() }))
+        Ok(Box::new(Embed::new(self)))
     }
 }
 
-struct CcaStage {
-    settings: Settings,
-    learned: Option<LinearMap>,
-    out: Frame,
-}
-
-impl Stage for CcaStage {
-    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
-        let spec = LinearMap::spec(self.learned.as_ref(), inputs)?;
-        self.out = spec.frame();
-        Ok(spec)
-    }
-
-    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
-        LinearMap::process(self.learned.as_ref(), frame, &mut self.out, emit)
-    }
-
-    fn reset(&mut self) {}
-
-    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
-        Some(self)
-    }
-}
-
-impl Fitted for CcaStage {
-    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
+impl Learn for Settings {
+    fn learn(&self, examples: &Examples<'_>) -> Result<LinearMap> {
         let shape = shape_of(examples)?;
         let numbers = shape.0 * shape.1;
         if numbers > MAX_NUMBERS {
@@ -92,20 +66,9 @@ impl Fitted for CcaStage {
         if !examples.weights.is_empty() {
             return Err(Error::mismatch("cannot learn from examples of different weight"));
         }
-        let Settings { components, ridge, .. } = self.settings;
-        let targets =
-            targets_of(examples, &self.settings.gallery).map_err(|e| e.blaming("gallery"))?;
-        let cca = Cca::fit(numbers_of(examples, 0..numbers), targets, components, ridge)?;
-        self.learned = Some(LinearMap { shape, weights: cca.weights, intercept: cca.intercept });
-        Ok(())
-    }
-
-    fn save(&self) -> Result<Part> {
-        self.learned.as_ref().map(LinearMap::save).ok_or_else(not_fitted)
-    }
-
-    fn load(&mut self, part: &Part) -> Result<()> {
-        self.learned = Some(LinearMap::load(part)?);
-        Ok(())
+        let targets = targets_of(examples, &self.gallery).map_err(|e| e.blaming("gallery"))?;
+        let numbers = numbers_of(examples, 0..numbers);
+        let map = Cca::fit(numbers, targets, self.components, self.ridge)?.map;
+        Ok(LinearMap { shape, map })
     }
 }

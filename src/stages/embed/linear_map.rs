@@ -1,11 +1,12 @@
-//! What the linear maps to embeddings have in common: frames as vectors, the targets of examples, the part of a
-//! model.
+//! What the linear maps to embeddings have in common: the stage, frames as vectors, the targets of examples, the part of
+//! a model. They differ in how the map is learned.
 
 use crate::error::{Error, Result};
 use crate::formats::gallery;
 use crate::frame::{Frame, Payload, Spec};
+use crate::math::affine::Affine;
 use crate::stages::manifold::not_fitted;
-use crate::stages::{Emit, Examples, Fault, Part, Tensor, single};
+use crate::stages::{Emit, Examples, Fault, Fitted, Part, Stage, Tensor, single};
 use faer::Mat;
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,50 +14,59 @@ use std::path::Path;
 /// What such a stage takes.
 const TAKEN: [Payload; 4] = [Payload::Window, Payload::Vector, Payload::Nodes, Payload::Matrix];
 
+/// How a map is learned.
+pub trait Learn: Send {
+    /// The map that the examples tell of.
+    fn learn(&self, examples: &Examples<'_>) -> Result<LinearMap>;
+}
+
 /// A linear map from the numbers of a frame to an embedding.
 pub struct LinearMap {
     /// Rows and columns of the frames.
     pub shape: (usize, usize),
-    /// A row for each number of the embedding.
-    pub weights: Vec<f64>,
-    /// One number each.
-    pub intercept: Vec<f64>,
+    /// From their numbers, row by row.
+    pub map: Affine,
 }
 
-impl LinearMap {
-    /// What goes out, given what comes in.
-    pub fn spec(learned: Option<&Self>, inputs: &[Spec]) -> Result<Spec> {
+/// The stage of a linear map.
+pub struct Embed<L> {
+    learn: L,
+    learned: Option<LinearMap>,
+    out: Frame,
+}
+
+impl<L: Learn> Embed<L> {
+    /// That has learned nothing yet.
+    pub fn new(learn: L) -> Self {
+        Self { learn, learned: None, out: Spec::markers().frame() }
+    }
+}
+
+impl<L: Learn> Stage for Embed<L> {
+    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
         let input = single(inputs, &TAKEN)?;
-        let map = learned.ok_or_else(not_fitted)?;
-        if (input.rows, input.cols) != map.shape {
+        let LinearMap { shape, map } = self.learned.as_ref().ok_or_else(not_fitted)?;
+        if (input.rows, input.cols) != *shape {
             return Err(Error::mismatch(format!(
                 "was trained on frames of {} x {}, but is given {} x {}",
-                map.shape.0, map.shape.1, input.rows, input.cols
+                shape.0, shape.1, input.rows, input.cols
             )));
         }
-        let cols = map.intercept.len();
-        Ok(Spec {
-            payload: Payload::Vector,
-            rows: 1,
-            cols,
-            rate_hz: input.rate_hz,
-            ..Spec::markers()
-        })
+        let (cols, rate_hz) = (map.intercept.len(), input.rate_hz);
+        let spec = Spec { payload: Payload::Vector, rows: 1, cols, rate_hz, ..Spec::markers() };
+        self.out = spec.frame();
+        Ok(spec)
     }
 
-    /// **Data.** Sends the embedding of `frame` in `out`.
-    pub fn process(
-        learned: Option<&Self>,
-        frame: &Frame,
-        out: &mut Frame,
-        emit: &mut dyn Emit,
-    ) -> Result<(), Fault> {
-        let map = learned.ok_or(Fault("nothing has been learned yet"))?;
+    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        let LinearMap { shape, map } =
+            self.learned.as_ref().ok_or(Fault("nothing has been learned yet"))?;
+        let out = &mut self.out;
         out.copy_head(frame);
         if frame.data.is_empty() {
             // The end of the stream.
             out.resize(0, map.intercept.len());
-        } else if (frame.rows, frame.cols) == map.shape {
+        } else if (frame.rows, frame.cols) == *shape {
             out.resize(1, map.intercept.len());
             map.apply(&frame.data, &mut out.data);
             if !out.data.iter().all(|v| v.is_finite()) {
@@ -69,35 +79,50 @@ impl LinearMap {
         Ok(())
     }
 
-    fn apply(&self, x: &[f64], out: &mut [f64]) {
-        let rows = self.weights.chunks_exact(x.len());
-        for ((o, row), b) in out.iter_mut().zip(rows).zip(&self.intercept) {
-            *o = b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
-        }
+    fn reset(&mut self) {}
+
+    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
+        Some(self)
+    }
+}
+
+impl<L: Learn> Fitted for Embed<L> {
+    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
+        self.learned = Some(self.learn.learn(examples)?);
+        Ok(())
     }
 
-    /// As a piece of a model file.
-    pub fn save(&self) -> Part {
+    fn save(&self) -> Result<Part> {
+        self.learned.as_ref().map(LinearMap::save).ok_or_else(not_fitted)
+    }
+
+    fn load(&mut self, part: &Part) -> Result<()> {
+        self.learned = Some(LinearMap::load(part)?);
+        Ok(())
+    }
+}
+
+impl LinearMap {
+    fn save(&self) -> Part {
         let (rows, cols) = self.shape;
-        let outputs = self.intercept.len();
+        let outputs = self.map.intercept.len();
         let tensor = |shape: Vec<usize>, data: &[f64]| Tensor { shape, data: data.to_vec() };
         let tensors = [
-            ("weights", tensor(vec![outputs, rows, cols], &self.weights)),
-            ("intercept", tensor(vec![outputs], &self.intercept)),
+            ("weights", tensor(vec![outputs, rows, cols], &self.map.weights)),
+            ("intercept", tensor(vec![outputs], &self.map.intercept)),
         ];
         let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into();
         Part { tensors, classes: Vec::new() }
     }
 
-    /// Out of a piece of a model file.
-    pub fn load(part: &Part) -> Result<Self> {
+    fn load(part: &Part) -> Result<Self> {
         let (weights, intercept) = (part.tensor("weights", 3)?, part.tensor("intercept", 1)?);
         let [outputs, rows, cols] = weights.shape[..] else { return Err(not_fitted()) };
         if intercept.data.len() != outputs || outputs == 0 || rows * cols == 0 {
             return Err(Error::mismatch("the model's weights and intercept do not fit together"));
         }
         let (weights, intercept) = (weights.data.clone(), intercept.data.clone());
-        Ok(Self { shape: (rows, cols), weights, intercept })
+        Ok(Self { shape: (rows, cols), map: Affine { weights, intercept } })
     }
 }
 

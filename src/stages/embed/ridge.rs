@@ -6,12 +6,11 @@
 //! deviation 1 before. `time = "resolved"` learns each sample of the windows by itself, from its channels, and takes the mean of their
 //! predictions. No delay.
 
-use super::linear_map::{LinearMap, numbers_of, shape_of, targets_of};
+use super::linear_map::{Embed, Learn, LinearMap, numbers_of, shape_of, targets_of};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Spec};
+use crate::math::affine::Affine;
 use crate::math::ridge::Ridge;
-use crate::stages::manifold::not_fitted;
-use crate::stages::{Emit, Examples, Fault, Fitted, Part, Stage};
+use crate::stages::{Examples, Stage};
 use faer::Mat;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,83 +58,44 @@ impl crate::kind::Settings<dyn Stage> for Settings {
         if self.alphas.is_empty() || self.alphas.iter().any(|a| !(*a > 0.0 && a.is_finite())) {
             return Err(Error::setting("alphas", "expected one or more numbers above 0"));
         }
-        Ok(Box::new(RidgeStage { settings: self, learned: None, out: Spec::markers().frame() }))
+        Ok(Box::new(Embed::new(self)))
     }
 }
 
-struct RidgeStage {
-    settings: Settings,
-    learned: Option<LinearMap>,
-    out: Frame,
-}
-
-impl Stage for RidgeStage {
-    fn prepare(&mut self, inputs: &[Spec]) -> Result<Spec> {
-        let spec = LinearMap::spec(self.learned.as_ref(), inputs)?;
-        self.out = spec.frame();
-        Ok(spec)
-    }
-
-    fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
-        LinearMap::process(self.learned.as_ref(), frame, &mut self.out, emit)
-    }
-
-    fn reset(&mut self) {}
-
-    fn fitted(&mut self) -> Option<&mut dyn Fitted> {
-        Some(self)
-    }
-}
-
-impl Fitted for RidgeStage {
-    fn fit(&mut self, examples: &Examples<'_>) -> Result<()> {
+impl Learn for Settings {
+    fn learn(&self, examples: &Examples<'_>) -> Result<LinearMap> {
         let shape = shape_of(examples)?;
-        let targets =
-            targets_of(examples, &self.settings.gallery).map_err(|e| e.blaming("gallery"))?;
+        let targets = targets_of(examples, &self.gallery).map_err(|e| e.blaming("gallery"))?;
         let (numbers, outputs) = (shape.0 * shape.1, targets.ncols());
-        let parts: Vec<Range<usize>> = match self.settings.time {
+        let parts: Vec<Range<usize>> = match self.time {
             Time::Flattened => std::iter::once(0..numbers).collect(),
             Time::Resolved => (0..shape.0).map(|r| r * shape.1..(r + 1) * shape.1).collect(),
         };
         let share = 1.0 / parts.len() as f64;
-        let mut map = LinearMap {
-            shape,
-            weights: vec![0.0; outputs * numbers],
-            intercept: vec![0.0; outputs],
-        };
+        let (weights, intercept) = (vec![0.0; outputs * numbers], vec![0.0; outputs]);
+        let mut map = Affine { weights, intercept };
         for part in parts {
-            let ridge =
-                self.learn(numbers_of(examples, part.clone()), targets.clone(), examples)?;
-            for (t, row) in ridge.weights.chunks_exact(part.len()).enumerate() {
+            let one = self.part(numbers_of(examples, part.clone()), targets.clone(), examples)?;
+            for (t, row) in one.weights.chunks_exact(part.len()).enumerate() {
                 let to = map.weights[t * numbers + part.start..][..part.len()].iter_mut();
                 to.zip(row).for_each(|(to, w)| *to = share * w);
-                map.intercept[t] += share * ridge.intercept[t];
+                map.intercept[t] += share * one.intercept[t];
             }
         }
-        self.learned = Some(map);
-        Ok(())
-    }
-
-    fn save(&self) -> Result<Part> {
-        self.learned.as_ref().map(LinearMap::save).ok_or_else(not_fitted)
-    }
-
-    fn load(&mut self, part: &Part) -> Result<()> {
-        self.learned = Some(LinearMap::load(part)?);
-        Ok(())
+        Ok(LinearMap { shape, map })
     }
 }
 
-impl RidgeStage {
+impl Settings {
     /// The map of numbers as they come, learned from numbers of standard deviation 1.
-    fn learn(&self, mut x: Mat<f64>, y: Mat<f64>, examples: &Examples<'_>) -> Result<Ridge> {
+    fn part(&self, mut x: Mat<f64>, y: Mat<f64>, examples: &Examples<'_>) -> Result<Affine> {
         let counts = (!examples.weights.is_empty()).then_some(examples.weights);
         let scales = standardise(&mut x);
-        let mut ridge = Ridge::fit(x, y, counts, &self.settings.alphas)?;
-        for row in ridge.weights.chunks_exact_mut(scales.len()) {
+        let mut map = Ridge::fit(x, y, counts, &self.alphas)?.map;
+        for row in map.weights.chunks_exact_mut(scales.len()) {
             row.iter_mut().zip(&scales).for_each(|(w, scale)| *w *= scale);
         }
-        Ok(ridge)
+        Ok(map)
     }
 }
 

@@ -90,14 +90,7 @@ impl Stage for AdaptMontage {
     }
 
     fn process(&mut self, frame: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
-        if frame.rows > 0 && frame.cols != self.mixing.inputs() {
-            return Err(Fault("the frame has another shape than was promised"));
-        }
-        self.out.copy_head(frame);
-        self.out.resize(frame.rows, self.mixing.outputs());
-        self.mixing.apply(&frame.data, &mut self.out.data);
-        emit.emit(&mut self.out);
-        Ok(())
+        self.mixing.send(frame, &mut self.out, emit)
     }
 
     fn reset(&mut self) {}

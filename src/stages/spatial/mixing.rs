@@ -1,5 +1,8 @@
 //! A fixed matrix across channels: each channel that goes out is a sum of those that come in.
 
+use crate::frame::Frame;
+use crate::stages::{Emit, Fault};
+
 /// The matrix, and what it is applied to: rows x channels, row by row.
 #[derive(Debug, Clone, Default)]
 pub struct Mixing {
@@ -20,18 +23,20 @@ impl Mixing {
         Self { inputs, outputs, columns }
     }
 
-    /// How many channels come in.
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    /// How many go out.
-    pub fn outputs(&self) -> usize {
-        self.outputs
+    /// **Data.** Sends `frame`, mixed, in `out`.
+    pub fn send(&self, frame: &Frame, out: &mut Frame, emit: &mut dyn Emit) -> Result<(), Fault> {
+        if frame.rows > 0 && frame.cols != self.inputs {
+            return Err(Fault("the frame has another shape than was promised"));
+        }
+        out.copy_head(frame);
+        out.resize(frame.rows, self.outputs);
+        self.apply(&frame.data, &mut out.data);
+        emit.emit(out);
+        Ok(())
     }
 
     /// **Data.** Mixes the rows of `from` into those of `to`, which has room for them.
-    pub fn apply(&self, from: &[f64], to: &mut [f64]) {
+    fn apply(&self, from: &[f64], to: &mut [f64]) {
         let rows = from.chunks_exact(self.inputs).zip(to.chunks_exact_mut(self.outputs));
         for (from, to) in rows {
             to.fill(0.0);
@@ -49,7 +54,6 @@ mod tests {
     #[test]
     fn each_output_is_a_sum_of_inputs() {
         let mixing = Mixing::new(2, &[1.0, 0.0, 0.5, 0.5, 0.0, -1.0]);
-        assert_eq!((mixing.inputs(), mixing.outputs()), (2, 3));
         let mut out = [0.0; 6];
         mixing.apply(&[1.0, 3.0, -2.0, 4.0], &mut out);
         assert_eq!(out, [1.0, 2.0, -3.0, -2.0, 1.0, -4.0]);
