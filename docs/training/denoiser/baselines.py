@@ -1,7 +1,8 @@
-"""What the networks are compared with. All but `wiener_blind` are told the kind of artefact and the SNR.
+"""What the networks are compared with. All are told the kind of artefact but `wiener_blind`, and all but that and
+`wiener_kind` the SNR.
 
 Every baseline is set on training epochs only: `fit(kind, snr_db)` returns a function from mixtures to estimates.
-The kinds are ocular, muscle and blinks (those ocular epochs that are of blinks).
+The kinds are ocular, muscle, blinks (those ocular epochs that are of blinks) and narrow (these from 1 Hz on).
 """
 
 import numpy as np
@@ -11,10 +12,11 @@ from scipy.signal import butter, sosfiltfilt
 import data
 from mixing import chance
 
-FIT_PAIRS = 120
-LOW_EDGES_HZ = (None, 2.0, 3.0, 4.0, 5.0, 6.0)
+ARTEFACTS = ("ocular", "muscle", "blinks", "narrow")
+FIT_PAIRS, MANY = 240, 4000
+LOW_EDGES_HZ = (None, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 HIGH_EDGES_HZ = (None, 45.0, 30.0, 25.0, 20.0, 17.0, 15.0, 13.0)
-BLIND_SNR_DB = (-7.0, 2.0)
+ANY_SNR_DB = (-7.0, 2.0)
 
 
 def correlation(a, b):
@@ -26,19 +28,15 @@ class Training:
     """Training epochs, subjects weighted as in training, and fixed pairs to choose settings on."""
 
     def __init__(self, path, seed):
-        self.epochs, rng = data.load(path, "train"), np.random.default_rng(seed)
+        self.epochs, rng = data.with_blinks(data.load(path, "train")), np.random.default_rng(seed)
         draw = lambda kind, n: self.epochs[kind][rng.choice(
             len(self.epochs[kind]), n, p=chance(self.epochs[f"{kind}_subject"]))]
-        self.pairs = {kind: (draw("clean", FIT_PAIRS), draw(kind, FIT_PAIRS)) for kind in ("ocular", "muscle")}
-        self.spectrum = {kind: (np.abs(np.fft.rfft(draw(kind, 4000))) ** 2).mean(axis=0) for kind in data.KINDS}
+        self.pairs = {kind: (draw("clean", FIT_PAIRS), draw(kind, FIT_PAIRS)) for kind in ARTEFACTS}
+        self.spectrum = {kind: (np.abs(np.fft.rfft(draw(kind, MANY))) ** 2).mean(axis=0) for kind in ("clean", *ARTEFACTS)}
         self.calibration = draw("clean", 400)
-        blinks = self.epochs["ocular_blinks"]
-        self.epochs |= {"blinks": self.epochs["ocular"][blinks], "blinks_subject": self.epochs["ocular_subject"][blinks]}
-        self.pairs["blinks"] = (draw("clean", FIT_PAIRS), draw("blinks", FIT_PAIRS))
-        self.spectrum["blinks"] = (np.abs(np.fft.rfft(draw("blinks", 4000))) ** 2).mean(axis=0)
-        mixed = [data.mix(draw("clean", 4000), draw(kind, 4000), rng.uniform(*BLIND_SNR_DB, 4000))
-                 for kind in ("ocular", "muscle")]
-        self.all_kinds = [np.fft.rfft(np.concatenate(part)) for part in zip(*mixed)]
+        self.many = {kind: (draw("clean", MANY), draw(kind, MANY)) for kind in ARTEFACTS}
+        self.of_any_level = {kind: [np.fft.rfft(part) for part in data.mix(*self.many[kind], rng.uniform(*ANY_SNR_DB, MANY))]
+                             for kind in ARTEFACTS}
 
     def mixtures(self, kind, snr_db):
         return data.mix(*self.pairs[kind], np.full(FIT_PAIRS, snr_db))
@@ -72,11 +70,20 @@ def wiener(training):
     return fit
 
 
+def wiener_kind(training):
+    """The filter of least squares over training mixtures of the kind at every level: it is not told the SNR."""
+    return lambda kind, snr_db: least_squares(*training.of_any_level[kind])
+
+
 def wiener_blind(training):
-    """One filter for all: least squares over training mixtures of both kinds at every level."""
-    x, y = training.all_kinds
-    gain = (x.conj() * y).real.sum(axis=0) / (np.abs(x) ** 2).sum(axis=0)
-    return lambda kind, snr_db: lambda z: np.fft.irfft(np.fft.rfft(z) * gain, data.SAMPLES)
+    """One such filter for ocular and muscle mixtures."""
+    both = [training.of_any_level[kind] for kind in ("ocular", "muscle")]
+    return lambda kind, snr_db: least_squares(*map(np.concatenate, zip(*both)))
+
+
+def least_squares(x, y):
+    gain = (x.conj() * y).real.sum(axis=0) / np.maximum((np.abs(x) ** 2).sum(axis=0), 1e-9)
+    return lambda z: np.fft.irfft(np.fft.rfft(z) * gain, data.SAMPLES)
 
 
 def oracle(clean, artefact, snr_db):

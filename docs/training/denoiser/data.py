@@ -8,6 +8,7 @@ start. README.md says the rules in words; they are all here, and nothing else se
 """
 
 import argparse
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,13 @@ SPLITS = ("train", "validation", "test")
 
 # Chosen by what a subject offers (both artefacts, clean windows, a device), before any model was scored.
 SPLIT_OF = {
-    "physionet-S001": "train", "physionet-S003": "train", "ssvep-03": "train", "muse-1": "train",
-    "yasa-1": "train", "eeglab-1": "train",
-    "physionet-S002": "validation", "ssvep-04": "validation",
+    "physionet-S001": "train", "physionet-S002": "train", "physionet-S003": "train", "ssvep-03": "train",
+    "ssvep-04": "train", "muse-1": "train", "yasa-1": "train", "eeglab-1": "train",
+    "bci2000-eeg1": "validation", "bci2000-eeg3": "validation",
     "physionet-S007": "test", "physionet-S012": "test", "ssvep-12": "test",
 }
+
+NARROW_BAND = ("eeglab-1",)   # recorded at 128 Hz: nothing above 64 Hz
 
 # Where clean EEG is looked for: away from the eyes, the jaw and the neck.
 CENTRAL = ("FC3 FC1 FCZ FC2 FC4 C3 C1 CZ C2 C4 CP3 CP1 CPZ CP2 CP4 P3 P1 PZ P2 P4 PO3 POZ PO4 "
@@ -39,6 +42,7 @@ RIM_PAIRS = [pair.split("-") for pair in (
     "P7-PO7 P8-PO8 PO7-O1 PO8-O2 O1-IZ O2-IZ").split()]
 QUIET_PAIRS = [pair.split("-") for pair in "C1-CZ C2-CZ CP1-CPZ CP2-CPZ P1-PZ P2-PZ".split()]
 
+SLOW_HZ = 0.3
 LINE_HZ = (50.0, 60.0)
 EYE_HZ = 10.0
 MUSCLE_HZ = 15.0
@@ -63,6 +67,7 @@ class Recording:
     name: str
     labels: list
     signal_uv: np.ndarray   # [channels, samples] at 256 Hz, conditioned
+    slow_uv: np.ndarray     # the same from SLOW_HZ on: ocular artefacts have much below the band of the EEG
 
 
 # ---------------------------------------------------------------- reading
@@ -87,6 +92,25 @@ def recordings(folder):
     path = folder / "eeglab" / "eeglab_data.set"
     raw = mne.io.read_raw_eeglab(path, preload=True)
     yield recording("eeglab-1", path, upper(raw), raw.get_data() * 1e6, raw.info["sfreq"])
+    for path in sorted((folder / "bci2000-samples").glob("*.dat")):
+        yield recording(f"bci2000-{path.name[:4]}", path, *read_bci2000(path))
+
+
+def read_bci2000(path):
+    """(labels, signal in microvolts [channels, samples], rate) of a BCI2000 file of 16-bit samples."""
+    content = path.read_bytes()
+    first = content[:content.index(b"\n")].decode()
+    length, channels, states = (int(re.search(rf"{key}=\s*(\d+)", first).group(1))
+                                for key in ("HeaderLen", "SourceCh", "StatevectorLen"))
+    header = content[:length].decode("latin1")
+    words = lambda key: re.search(rf"{key}= *\d+ +([^/%\r\n]*)", header).group(1).split()[:channels]
+    numbers = lambda key: np.array([float(re.match(r"[-+.\d]+", word).group(0)) for word in words(key)])
+    rows = np.frombuffer(content, np.uint8, offset=length)
+    rows = rows[:len(rows) // (2 * channels + states) * (2 * channels + states)].reshape(-1, 2 * channels + states)
+    samples = np.ascontiguousarray(rows[:, :2 * channels]).view("<i2").astype(float)
+    signal_uv = ((samples - numbers("SourceChOffset")) * numbers("SourceChGain")).T
+    rate_hz = float(re.search(r"SamplingRate= *([\d.]+)", header).group(1))
+    return [word.upper() for word in words("ChannelNames")], signal_uv, rate_hz
 
 
 def upper(raw):
@@ -96,12 +120,14 @@ def upper(raw):
 def recording(subject, path, labels, signal_uv, rate_hz):
     """Conditioned, without the constant tail that fills the last record of some files."""
     changing = np.flatnonzero(np.abs(np.diff(signal_uv, axis=-1)).max(axis=0) > 0)
-    return Recording(subject, path.name, labels, condition(signal_uv[:, :changing[-1] + 2], rate_hz))
+    raw = signal_uv[:, :changing[-1] + 2]
+    return Recording(subject, path.name, labels, condition(raw, rate_hz, 1.0), condition(raw, rate_hz, SLOW_HZ))
 
 
-def condition(signal, rate_hz):
-    """The same for every recording: high-pass 1 Hz, notches, band limit 80 Hz, 256 Hz by FFT. Zero phase."""
-    signal = sosfiltfilt(butter(4, 1.0, "highpass", fs=rate_hz, output="sos"), signal, axis=-1)
+def condition(signal, rate_hz, low_hz):
+    """The same for every recording: high-pass, notches, band limit 80 Hz, 256 Hz by FFT. Zero phase."""
+    signal = signal - signal.mean(axis=-1, keepdims=True)
+    signal = sosfiltfilt(butter(4, low_hz, "highpass", fs=rate_hz, output="sos"), signal, axis=-1)
     for line_hz in LINE_HZ:
         b, a = iirnotch(line_hz, 30.0, fs=rate_hz)
         signal = filtfilt(b, a, signal, axis=-1)
@@ -139,16 +165,14 @@ def pairs(record, wanted):
                      for a, b in found]).reshape(len(found), record.signal_uv.shape[1])
 
 
-def average_referenced(record):
+def average_referenced(record, signal):
     """Average reference where the cap covers the head (30 channels and more); otherwise as recorded."""
-    if len(record.labels) < 30:
-        return record.signal_uv
-    return record.signal_uv - record.signal_uv.mean(axis=0)
+    return signal - signal.mean(axis=0) if len(record.labels) >= 30 else signal
 
 
 def eye_channels(record):
     """Vertical and horizontal eye signal below 10 Hz, [2, samples], or None without electrodes at the eyes."""
-    signal = average_referenced(record)
+    signal = average_referenced(record, record.signal_uv)
     if "FP1" in record.labels:
         vertical = signal[rows(record, ["FP1", "FPZ", "FP2"])].mean(axis=0)
         horizontal = signal[record.labels.index("F8")] - signal[record.labels.index("F7")]
@@ -167,7 +191,7 @@ def clean_epochs(record, step):
     if record.subject.startswith("muse"):
         return []
     eyes = eye_channels(record)
-    signal = average_referenced(record)[rows(record, CENTRAL)]
+    signal = average_referenced(record, record.signal_uv)[rows(record, CENTRAL)]
     if eyes is not None:
         signal = signal - regression(signal, eyes) @ eyes
     epochs = windows(signal, step)
@@ -196,19 +220,27 @@ def steady(epochs):
 # ---------------------------------------------------------------- ocular artefacts
 
 def ocular_epochs(record, step):
-    """(start, epoch, blinks) of eye movements and blinks, below 10 Hz, with the brain's part suppressed."""
+    """(start, epoch, narrow, blinks) of eye movements and blinks, with the brain's part suppressed.
+
+    The epoch is 0.3 to 10 Hz, "narrow" the same from 1 Hz on.
+
+    Found in the band of the EEG (from 1 Hz on), so that no drift of an electrode is taken for an eye; an epoch of
+    blinks must be one in both bands.
+    """
     eyes = eye_channels(record)
     if eyes is not None:
-        eyes = eye_components(record, eyes)
+        eyes, slow = eye_components(record, eyes)
     elif record.subject.startswith("muse"):
         # Referenced at Fpz: the eyes are largest between the forehead and the ears.
-        eyes = -lowpass(record.signal_uv[rows(record, ["TP9", "TP10"])].mean(axis=0), EYE_HZ)[None]
+        eyes, slow = (-lowpass(signal[rows(record, ["TP9", "TP10"])].mean(axis=0), EYE_HZ)[None]
+                      for signal in (record.signal_uv, record.slow_uv))
     else:
         return []
-    epochs, near = windows(eyes, step), windows(near_blinks(eyes[0]), step)
+    epochs, wide, near = windows(eyes, step), windows(slow, step), windows(near_blinks(eyes[0]), step)
     size = rms(epochs)
     strong = size >= OCULAR_MIN_RATIO * np.percentile(size, 10, axis=-1, keepdims=True)
-    return [(at * step, epochs[row, at], row == 0 and of_blinks(epochs[row, at], near[at]))
+    return [(at * step, wide[row, at], epochs[row, at],
+             row == 0 and of_blinks(epochs[row, at], near[at]) and of_blinks(wide[row, at], near[at]))
             for row, at in np.argwhere(strong)]
 
 
@@ -230,13 +262,13 @@ def of_blinks(epoch, near):
 
 
 def eye_components(record, eyes):
-    """Two spatial filters whose output is large while the eyes move and small while they rest.
+    """Two spatial filters whose output is large while the eyes move and small while they rest; from 1 Hz, from 0.3 Hz.
 
     Generalised eigenvectors of the covariance (1 to 10 Hz) in the windows with the most eye signal against that
     in the windows with the least: what an electrode at the eye gives, with the EEG it also picks up taken down.
     Polarity and size are those of the part of the eye channel that it explains.
     """
-    signal = lowpass(average_referenced(record), EYE_HZ)
+    signal, slow = (lowpass(average_referenced(record, part), EYE_HZ) for part in (record.signal_uv, record.slow_uv))
     found = []
     for eye in eyes:
         size = rms(windows(eye, RATE_HZ))
@@ -244,9 +276,11 @@ def eye_components(record, eyes):
         moving = covariance(cut[:, size >= np.percentile(size, 70)])
         resting = covariance(cut[:, size <= np.percentile(size, 30)])
         resting += 0.02 * np.trace(resting) / len(resting) * np.eye(len(resting))
-        component = eigh(moving, resting)[1][:, -1] @ signal
-        found.append(component * (component @ eye) / (component @ component))
-    return np.array(found)
+        weights = eigh(moving, resting)[1][:, -1]
+        component = weights @ signal
+        weights *= (component @ eye) / (component @ component)
+        found.append((weights @ signal, weights @ slow))
+    return np.array(found).swapaxes(0, 1)
 
 
 def covariance(cut):
@@ -276,14 +310,16 @@ def kurtosis(epochs):
 # ---------------------------------------------------------------- the file
 
 FINDERS = {"clean": clean_epochs, "ocular": ocular_epochs, "muscle": muscle_epochs}
+COLUMNS = ("_subject", "_split", "_recording", "_start", "", "_narrow", "_blinks")   # the last two of ocular epochs
 # Samples between the starts of windows: overlapping for training (closest where artefacts are rare), apart for scoring.
 STEP = {"train": {"clean": 64, "ocular": 16, "muscle": 128},
         "validation": dict.fromkeys(KINDS, 256), "test": dict.fromkeys(KINDS, 512)}
 
 
-def standardised(epoch):
-    epoch = epoch - epoch.mean()
-    return (epoch / epoch.std()).astype(np.float32)
+def unit(epochs):
+    """Less their mean, over their standard deviation."""
+    epochs = epochs - epochs.mean(axis=-1, keepdims=True)
+    return epochs / epochs.std(axis=-1, keepdims=True)
 
 
 def build(folder):
@@ -291,15 +327,14 @@ def build(folder):
     for record in recordings(folder):
         split = SPLIT_OF[record.subject]
         for kind in KINDS:
-            for start, epoch, *blinks in FINDERS[kind](record, STEP[split][kind]):
-                tables[kind].append((standardised(epoch), record.subject, split, record.name, start, *blinks))
+            for start, *found in FINDERS[kind](record, STEP[split][kind]):
+                tables[kind].append((record.subject, split, record.name, start, *found))
     out = {}
     for kind, table in tables.items():
-        epochs, subject, split, name, start, *blinks = zip(*table)
-        out[kind] = np.stack(epochs)
-        out |= {f"{kind}_subject": np.array(subject), f"{kind}_split": np.array(split),
-                f"{kind}_recording": np.array(name), f"{kind}_start": np.array(start)}
-        out |= {f"{kind}_blinks": np.array(flags) for flags in blinks}
+        for name, column in zip(COLUMNS, zip(*table)):
+            if name in ("", "_narrow"):
+                column = unit(np.stack(column)).astype(np.float32)
+            out[kind + name] = np.array(column)
     return out
 
 
@@ -309,15 +344,23 @@ def load(path, split):
     return {key: stored[key][stored[f"{key.split('_')[0]}_split"] == split] for key in stored.files}
 
 
+def with_blinks(epochs):
+    """Two more kinds: "blinks", the ocular epochs of blinks, and "narrow", the same from 1 Hz on."""
+    rows = epochs["ocular_blinks"]
+    out = {"blinks": epochs["ocular"][rows], "narrow": epochs["ocular_narrow"][rows]}
+    return epochs | out | {f"{kind}_subject": epochs["ocular_subject"][rows] for kind in out}
+
+
 def mix(clean, artefact, snr_db):
     """EEGdenoiseNet's mixture of unit-RMS epochs: snr_db is 10 log10 of the ratio of RMS values.
 
-    Returns (input, target), both divided by the standard deviation of the mixture.
+    Returns (input, target), both divided by the standard deviation of the mixture and less their mean.
     """
     gain = 10.0 ** (-np.asarray(snr_db, np.float32) / 10.0)
     mixture = clean + gain[..., None] * artefact
     scale = mixture.std(axis=-1, keepdims=True)
-    return (mixture / scale).astype(np.float32), (clean / scale).astype(np.float32)
+    centred = lambda rows: ((rows - rows.mean(axis=-1, keepdims=True)) / scale).astype(np.float32)
+    return centred(mixture), centred(clean)
 
 
 def main():

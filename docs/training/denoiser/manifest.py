@@ -13,20 +13,15 @@ import data
 import train
 
 LICENCES = {"physionet": "ODC-BY 1.0", "ssvep": "CC0 1.0", "muse": "BSD-3-Clause", "yasa": "BSD-3-Clause",
-            "eeglab": "BSD-2-Clause"}
+            "eeglab": "BSD-2-Clause", "bci2000": "GPL-3.0 (part of BCI2000)"}
 FOLDERS = {"physionet": "physionet-eegmmidb", "ssvep": "ssvep-exoskeleton", "muse": "muse-lsl", "yasa": "sleep",
-           "eeglab": "eeglab"}
+           "eeglab": "eeglab", "bci2000": "bci2000-samples"}
 PATTERNS = {"physionet": "{0}R*.edf", "ssvep": "subject{0}_*_raw.fif", "muse": "*.csv",
-            "yasa": "data_resting_EO_200Hz_raw.fif", "eeglab": "eeglab_data.*"}
+            "yasa": "data_resting_EO_200Hz_raw.fif", "eeglab": "eeglab_data.*", "bci2000": "{0}_*.dat"}
 
-# What made the committed weights: commit of the scripts, options, step whose weights were kept.
-GENERAL = (("3425ad4", "--steps 7000", 3000), ("d4b1420", "--steps 4000 --start STEM.pt", 1500),
-           ("87fe37f, with BOTH = 0.10", "--steps 1500 --start STEM.pt", 1000),
-           ("87fe37f", "--steps 1400 --start STEM.pt", 1000))
-OCULAR = (("06af0db, stopped after step 1000", "--steps 4000 --start STEM.pt --kind ocular --rate 6e-4", 250),
-          ("208dd4f", "--steps 1250 --start STEM.pt --kind ocular --rate 4e-4", 1250))
-MUSCLE = (("657615f, stopped after step 2000", "--steps 3000 --start STEM.pt --kind muscle --rate 1e-3", 500),)
-STAGES = {"denoiser": GENERAL, "denoiser_ocular": GENERAL + OCULAR, "denoiser_muscle": GENERAL + MUSCLE}
+# What made the committed weights: options, step whose weights were kept.
+RUNS = {"denoiser": ("--steps 16000", 12000), "denoiser_ocular": ("--kind ocular", 22500),
+        "denoiser_muscle": ("--kind muscle", 12500)}
 UNMIXED = {"denoiser": "general", "denoiser_ocular": "ocular", "denoiser_muscle": "muscle"}
 MADE_FOR = {"denoiser": "any artefact: blinks, eye movements, muscle", "denoiser_ocular": "blinks and eye movements",
             "denoiser_muscle": "muscle"}
@@ -48,7 +43,7 @@ def recordings(folder, split):
 def at_2_db(name, scores):
     """The lines of [score] of one model: its own kinds of mixtures, and clean EEG."""
     method = "general" if name == "denoiser" else "specialist"
-    for kind in {"denoiser_ocular": ("blinks", "ocular"), "denoiser_muscle": ("muscle",)}.get(name, scores["levels"]):
+    for kind in {"denoiser_ocular": ("blinks", "ocular", "narrow"), "denoiser_muscle": ("muscle",)}.get(name, scores["levels"]):
         row = scores["levels"][kind]["2"][method]["cc"]
         yield f"{kind}_cc = {row['mean']}\n{kind}_cc_interval = {row['interval']}"
     yield f"unmixed_cc = {scores['unmixed_cc'][UNMIXED[name]]}   # clean EEG in, against itself"
@@ -66,13 +61,10 @@ def text(folder, stem, scores):
         "[output]", 'name = "y"', 'shape = ["channels", 512]', 'type = "float32"',
         'meaning = "estimate of the clean signal, in the units of the input"', "",
         "[scaling]", 'rule = "per row: subtract the mean, divide by the standard deviation; multiply the output by it"',
-        'band_hz = [1.0, 80.0]', 'line_noise = "removed before"', "",
+        'band_hz = [0.3, 80.0]   # what comes out begins at 1 Hz', 'line_noise = "removed before"', "",
         "[training]",
-        "# Stages, each from the weights before; README.md has more on each.",
-        "stages = [",
-        *[f'  {{ commit = "{commit}", command = "python train.py EPOCHS.npz STEM {options}", kept_step = {step} }},'
-          for commit, options, step in STAGES[name]],
-        "]",
+        f'command = "{" ".join(["python train.py EPOCHS.npz", "STEM", *RUNS[name][0].split()])}"',
+        f'kept_step = {RUNS[name][1]}   # chosen on the subjects of "validation"',
         f"seed = {train.SEED}",
         *[f"{split} = [\n" + "\n".join(recordings(folder, split)) + "\n]" for split in data.SPLITS], "",
         "[score]", '# mean correlation with the clean signal at 2 dB (10 log10 of the RMS ratio), subjects of "test"',
@@ -87,7 +79,7 @@ def main():
     parser.add_argument("scores")
     args = parser.parse_args()
     scores = json.loads(Path(args.scores).read_text())
-    for name in STAGES:
+    for name in RUNS:
         stem = str(args.models / name)
         Path(f"{stem}.toml").write_text(text(args.folder, stem, scores))
 

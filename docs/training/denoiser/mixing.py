@@ -9,6 +9,7 @@ UPPER_HALF_DB = -2.0                    # where every second mixture starts: els
 EASY_SNR_DB = (3.0, 10.0)
 EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
 OCULAR_SHARE = {"both": 0.5, "ocular": 0.92, "muscle": 0.08}   # a specialist sees a little of the other, to do no harm
+NARROW_SHARE = 0.25        # of the ocular epochs: from 1 Hz on, as behind a high-pass
 BLINK_SHARE = {"both": None, "ocular": 0.75, "muscle": None}   # of the ocular epochs; None: as they come
 
 
@@ -17,19 +18,26 @@ class Mixer:
 
     def __init__(self, epochs, seed, kind="both"):
         self.rng, self.ocular_share = np.random.default_rng(seed), OCULAR_SHARE[kind]
-        self.epochs, self.blink_share = epochs, BLINK_SHARE[kind]
-        self.chance = {kind: chance(epochs[f"{kind}_subject"]) for kind in data.KINDS}
-        if self.blink_share:
-            self.split_blinks()
+        self.blink_share = BLINK_SHARE[kind]
+        blinks = epochs["ocular_blinks"]
+        self.pools = {kind: Pool(epochs[kind], epochs[f"{kind}_subject"]) for kind in ("clean", "muscle")}
+        wide = ~np.isin(epochs["clean_subject"], data.NARROW_BAND)
+        self.pools["wide"] = Pool(epochs["clean"][wide], epochs["clean_subject"][wide])
+        self.pools |= {name: Pool(epochs["ocular"][rows], epochs["ocular_subject"][rows], epochs["ocular_narrow"][rows])
+                       for name, rows in (("ocular", blinks | True), ("blinks", blinks), ("slow", ~blinks))}
+
+    def draw(self, kind, size):
+        return self.pools[kind].draw(self.rng, size)
 
     def batch(self, size):
         """(mixtures, targets), [size, 512] float32 each."""
         rng = self.rng
-        clean = polarity(rng, equalised(rng, self.draw("clean", size), 3.5))
-        ocular = self.oculars(size)
-        muscle = self.muscles(size)
-        first = rng.random(size) < self.ocular_share
-        artefact = np.where(first[:, None], ocular, muscle)
+        is_ocular = rng.random((size, 1)) < self.ocular_share
+        ocular, muscle = self.oculars(size), self.muscles(size)
+        # EEG that ends below the muscle would give it away.
+        clean = np.where(is_ocular, self.blended("clean", size), self.blended("wide", size))
+        clean = reversed_now_and_then(rng, polarity(rng, equalised(rng, clean, 3.5)))
+        artefact = np.where(is_ocular, ocular, muscle)
         both = rng.random(size) < BOTH
         share = rng.uniform(0.3, 1.0, (size, 1))
         artefact = np.where(both[:, None], share * ocular + np.sqrt(1 - share**2) * muscle, artefact)
@@ -38,16 +46,12 @@ class Mixer:
         kind = rng.random(size)
         snr_db = np.where(kind < EASY, rng.uniform(*EASY_SNR_DB, size), snr_db)
         snr_db = np.where(kind > 1 - CLEAN, 100.0, snr_db)
-        return data.mix(unit(clean), unit(artefact), snr_db)
+        return data.mix(data.unit(clean), data.unit(artefact), snr_db)
 
-    def split_blinks(self):
-        """Blinks as a kind of their own, drawn apart from the other ocular epochs."""
-        for kind, rows in (("blinks", self.epochs["ocular_blinks"]), ("slow", ~self.epochs["ocular_blinks"])):
-            self.epochs[kind] = self.epochs["ocular"][rows]
-            self.chance[kind] = chance(self.epochs["ocular_subject"][rows])
-
-    def draw(self, kind, size):
-        return self.epochs[kind][self.rng.choice(len(self.chance[kind]), size, p=self.chance[kind])]
+    def blended(self, kind, size):
+        """Epochs, every second one of two: as of people who were not recorded."""
+        second = np.where(self.rng.random((size, 1)) < 0.5, self.rng.uniform(0, 1, (size, 1)), 0.0)
+        return np.sqrt(1 - second**2) * self.draw(kind, size) + second * self.draw(kind, size)
 
     def oculars(self, size):
         if not self.blink_share:
@@ -71,21 +75,28 @@ class Mixer:
     def muscles(self, size):
         """Muscle, moved in time, coloured, and now and then as a burst."""
         rng = self.rng
-        muscle = equalised(rng, self.draw("muscle", size), 3.0)
+        muscle = equalised(rng, self.blended("muscle", size), 3.0)
         muscle = np.stack([np.roll(row, rng.integers(data.SAMPLES)) for row in muscle])
         burst = np.where(rng.random((size, 1)) < 0.35, envelopes(rng, size), 1.0)
         return reversed_now_and_then(rng, polarity(rng, muscle * burst))
+
+
+class Pool:
+    """Epochs of one kind, and as often as NARROW_SHARE says their narrow versions."""
+
+    def __init__(self, epochs, subjects, narrow=None):
+        self.versions, self.chance = (epochs, epochs if narrow is None else narrow), chance(subjects)
+
+    def draw(self, rng, size):
+        rows = rng.choice(len(self.chance), size, p=self.chance)
+        wide, narrow = (version[rows] for version in self.versions)
+        return np.where(rng.random((size, 1)) < NARROW_SHARE, narrow, wide)
 
 
 def chance(subjects):
     names, index, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     weight = (1.0 / np.sqrt(counts))[index]
     return weight / weight.sum()
-
-
-def unit(epochs):
-    epochs = epochs - epochs.mean(axis=-1, keepdims=True)
-    return epochs / epochs.std(axis=-1, keepdims=True)
 
 
 def polarity(rng, epochs):

@@ -2,6 +2,7 @@
 
     y(t) = sum over bands k of gain_k(t) * band_k(t)  -  artefact(t)
 
+Each gain has a part that hangs on the spectrum of the whole window, as a Wiener filter does, and one that changes in time.
 At the start the bands add up to the input and the gains are near one, so that training departs from "change nothing".
 """
 
@@ -14,8 +15,8 @@ SAMPLES = 512
 TOKENS = 64
 COARSE = 128              # points at which gains and artefact are drawn
 RATE_HZ = 256
-EDGES_HZ = (1.5, 2.5, 3.5, 4.5, 6, 7.5, 9, 11, 13, 15, 17.5, 20, 23, 27, 32, 38, 46, 58)
-TAPS = 255
+EDGES_HZ = (1.5, 2.5, 3.5, 4.5, 6, 7.5, 9, 11, 12.5, 14, 15.5, 17, 19, 21.5, 24.5, 28, 32, 38, 46, 58)
+TAPS = 383
 BANDS = len(EDGES_HZ) + 1
 
 
@@ -82,15 +83,20 @@ class Denoiser(nn.Module):
         self.mix = nn.Sequential(nn.Conv1d(2 * middle, middle, 5, padding=2), gelu(),
                                  nn.Conv1d(middle, BANDS + 1, 5, padding=2))
         self.mix[-1].weight.data *= 0.1
+        self.spectrum = nn.Sequential(nn.Linear(BANDS, width), gelu(), nn.Linear(width, width), gelu(), nn.Linear(width, BANDS))
+        self.spectrum[-1].weight.data *= 0.1
         self.mix[-1].bias.data = torch.tensor([2.0] * BANDS + [0.0])
         self.register_buffer("raise_rate", interpolation(), persistent=False)
 
     def forward(self, x):
         bands = self.bank(x.unsqueeze(1))
         middle = self.down(bands)
-        power = torch.log(nn.functional.avg_pool1d(bands * bands, 8) + 1e-4)
+        power = nn.functional.avg_pool1d(bands * bands, 8)
+        overall = self.spectrum(torch.log(power.mean(-1) + 1e-4))
+        power = torch.log(power + 1e-4)
         tokens = self.down_token(middle).transpose(1, 2) + self.energy(power.transpose(1, 2)) + self.position
         tokens = self.layers(tokens).transpose(1, 2)
         drawn = self.mix(torch.cat([self.up(tokens), middle], 1))
-        drawn = torch.cat([torch.sigmoid(drawn[:, :BANDS]), drawn[:, BANDS:]], 1) @ self.raise_rate
+        gains = torch.sigmoid(drawn[:, :BANDS] + overall.unsqueeze(-1))
+        drawn = torch.cat([gains, drawn[:, BANDS:]], 1) @ self.raise_rate
         return (drawn[:, :BANDS] * bands).sum(1) - drawn[:, BANDS]

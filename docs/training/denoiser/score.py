@@ -24,14 +24,16 @@ import data
 SEED = 7
 LEVELS_DB = range(-7, 3)
 RESAMPLES = 1000
+TOLD_PAIRS = 1500
 BATCHES = (1, 8, 64)
 TIMED_RUNS = 5
-SETS = ("ocular", "muscle", "blinks")
-SPECIALIST = {"ocular": "ocular", "blinks": "ocular", "muscle": "muscle"}
-OTHER = {"ocular": "muscle", "blinks": "muscle", "muscle": "ocular"}
+SETS = baselines.ARTEFACTS
+SPECIALIST = {"ocular": "ocular", "blinks": "ocular", "narrow": "ocular", "muscle": "muscle"}
+OTHER = {"ocular": "muscle", "blinks": "muscle", "narrow": "muscle", "muscle": "ocular"}
 FILES = {"general": "denoiser.onnx", "ocular": "denoiser_ocular.onnx", "muscle": "denoiser_muscle.onnx"}
-BASELINES = {"band-pass": baselines.bandpass, "wiener": baselines.wiener, "wiener blind": baselines.wiener_blind,
-             "asr": baselines.asr}
+BASELINES = {"band-pass": baselines.bandpass, "wiener": baselines.wiener, "wiener kind": baselines.wiener_kind,
+             "wiener blind": baselines.wiener_blind, "asr": baselines.asr}
+OURS = ("general", "specialist", "specialist with SNR")
 METRICS = ("cc", "rrmse_temporal", "rrmse_spectral")
 
 
@@ -70,9 +72,9 @@ def mixtures(clean, artefact):
         yield (level, *data.mix(clean, artefact, np.full(len(clean), level)))
 
 
-def baseline_values(epochs_path, epochs, artefacts):
+def baseline_values(training, epochs, artefacts):
     """{"kind level name": measures}; they do not depend on the networks."""
-    training, out = baselines.Training(epochs_path, SEED), {}
+    out = {}
     fits = {name: baseline(training) for name, baseline in BASELINES.items()}
     for kind, artefact in artefacts.items():
         for level, x, y in mixtures(epochs["clean"], artefact):
@@ -80,6 +82,19 @@ def baseline_values(epochs_path, epochs, artefacts):
             methods["oracle"] = baselines.oracle(epochs["clean"], artefact, level)
             out |= {f"{kind} {level} {name}": measures(clean_up(x), y) for name, clean_up in methods.items()}
     return out
+
+
+def told_snr(run, training):
+    """A network that is told the SNR, as most baselines are: what it says is put together with the mixture by the two
+    Wiener filters that are best on training mixtures of the level."""
+    def fit(kind, snr_db):
+        clean, artefact = (part[:TOLD_PAIRS] for part in training.many[kind])
+        x, y = data.mix(clean, artefact, np.full(TOLD_PAIRS, snr_db))
+        given, target = np.stack([np.fft.rfft(run(x)), np.fft.rfft(x)]), np.fft.rfft(y)
+        square = np.einsum("anf,bnf->fab", given.conj(), given).real + 1e-6 * TOLD_PAIRS * np.eye(2)
+        gains = np.linalg.solve(square, np.einsum("anf,nf->fa", given.conj(), target).real[..., None])[..., 0].T
+        return lambda x: np.fft.irfft(gains[0] * np.fft.rfft(run(x)) + gains[1] * np.fft.rfft(x), data.SAMPLES)
+    return fit
 
 
 def kept(path, compute):
@@ -92,18 +107,20 @@ def kept(path, compute):
 
 
 def score(epochs_path, networks, split, keep):
-    epochs, rng = data.load(epochs_path, split), np.random.default_rng(SEED)
-    epochs["blinks"] = epochs["ocular"][epochs["ocular_blinks"]]
+    epochs, rng = data.with_blinks(data.load(epochs_path, split)), np.random.default_rng(SEED)
     clean, subjects = epochs["clean"], epochs["clean_subject"]
     boot = Bootstrap([f"{n}{s}" for n, s in zip(epochs["clean_recording"], epochs["clean_start"])], rng)
     artefacts = {kind: epochs[kind][rng.integers(0, len(epochs[kind]), len(clean))] for kind in SETS}
-    known = kept(keep, lambda: baseline_values(epochs_path, epochs, artefacts))
+    training = baselines.Training(epochs_path, SEED)
+    known = kept(keep, lambda: baseline_values(training, epochs, artefacts))
     out = {}
     for kind, artefact in artefacts.items():
         told = {"general": networks["general"], "specialist": networks[SPECIALIST[kind]],
                 "other": networks[OTHER[kind]]}
+        with_snr = told_snr(told["specialist"], training)
         for level, x, y in mixtures(epochs["clean"], artefact):
             values = {name: measures(run(x), y) for name, run in told.items()}
+            values["specialist with SNR"] = measures(with_snr(kind, level)(x), y)
             values |= {name: known[f"{kind} {level} {name}"] for name in ("input", *BASELINES, "oracle")}
             out.setdefault(kind, {})[level] = {name: summary(v, values, subjects, boot) for name, v in values.items()}
     unmixed = {name: float(baselines.correlation(run(clean), clean).mean()) for name, run in networks.items()}
@@ -116,7 +133,7 @@ def summary(values, every, subjects, boot):
     out = {metric: {"mean": float(values[metric].mean()), "interval": boot.interval(values[metric])}
            for metric in METRICS}
     out["cc_by_subject"] = {str(s): float(values["cc"][subjects == s].mean()) for s in np.unique(subjects)}
-    for ours in ("general", "specialist"):
+    for ours in OURS:
         above = every[ours]["cc"] - values["cc"]
         out[f"{ours}_above"] = {"mean": float(above.mean()), "interval": boot.interval(above)}
     return out
@@ -144,23 +161,25 @@ def draw(levels, path):
     matplotlib.use("svg")
     matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "denoiser", "font.size": 9}
     from matplotlib import pyplot
-    styles = {"specialist": ("#c03028", "-", 2.2), "general": ("#e08878", "-", 1.6), "wiener": ("#2060a0", "-", 1.2),
-              "wiener blind": ("#2060a0", "--", 1.0), "asr": ("#208050", "-", 1.2), "band-pass": ("#b08000", "-", 1.2),
+    styles = {"specialist": ("#c03028", "-", 2.2), "specialist with SNR": ("#c03028", ":", 1.4),
+              "general": ("#e08878", "-", 1.6), "wiener": ("#2060a0", "-", 1.2), "wiener kind": ("#2060a0", "--", 1.0),
+              "wiener blind": ("#2060a0", ":", 1.0), "asr": ("#208050", "-", 1.2), "band-pass": ("#b08000", "-", 1.2),
               "input": ("#707070", "-", 1.0), "oracle": ("#000000", ":", 1.0)}
-    figure, axes = pyplot.subplots(1, 3, figsize=(10.8, 3.6), sharey=True)
-    for axis, kind in zip(axes, ("blinks", "ocular", "muscle")):
+    figure, axes = pyplot.subplots(1, 4, figsize=(13.6, 3.6), sharey=True)
+    for axis, kind in zip(axes, ("blinks", "ocular", "muscle", "narrow")):
         rows = levels[kind]
         for name, (colour, dashes, width) in styles.items():
             values = [rows[level][name]["cc"] for level in LEVELS_DB]
             axis.plot(LEVELS_DB, [v["mean"] for v in values], dashes, color=colour, lw=width, label=name)
         ours = [rows[level]["specialist"]["cc"]["interval"] for level in LEVELS_DB]
         axis.fill_between(LEVELS_DB, *zip(*ours), color="#c03028", alpha=0.2, lw=0)
-        axis.set(title={"ocular": "all ocular"}.get(kind, kind), xlabel="SNR, dB (10 log10 of the RMS ratio)",
+        title = {"ocular": "all ocular", "narrow": "blinks from 1 Hz on"}.get(kind, kind)
+        axis.set(title=title, xlabel="SNR, dB (10 log10 of the RMS ratio)",
                  ylim=(0.1, 1.0), xticks=list(LEVELS_DB))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("correlation with the clean signal")
-    axes[2].legend(loc="lower right", frameon=False)
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="center right", frameon=False)
+    figure.tight_layout(rect=(0, 0, 0.88, 1))
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -193,7 +212,7 @@ def main():
     draw(out["levels"], args.folder / "curve.svg")
     for kind, rows in out["levels"].items():
         table(kind, rows, "cc")
-        for ours in ("general", "specialist"):
+        for ours in OURS:
             print(f"{ours} at 2 dB by subject: {rounded(rows[2][ours]['cc_by_subject'])}")
             worst = min((rows[level][name][f"{ours}_above"]["mean"], name, level) for level in LEVELS_DB
                         for name in ("input", *BASELINES))

@@ -1,9 +1,9 @@
 """Train the denoiser and export it.
 
-    python train.py EPOCHS.npz models/denoiser --steps 6000
+    python train.py EPOCHS.npz models/denoiser
 
 Writes models/denoiser.onnx, and models/denoiser.npz with eight windows and PyTorch's answers to them. One thread,
-seeded: the same versions give the same weights. The weights kept are the average (decay 0.998) of those passed, at
+seeded: the same versions give the same weights. The weights kept are the average (decay 0.999) of those passed, at
 the step where the validation subjects were cleaned best.
 """
 
@@ -22,14 +22,15 @@ from model import SAMPLES, Denoiser
 
 SEED = 20261129
 BATCH = 32
-RATE = 6e-4
+STEPS = 24000
+RATE = 1e-3
 WARM_UP = 100
-DECAY = 0.998
+DECAY = 0.999
 CHOSEN_BY = {"both": ("ocular", "muscle"), "ocular": ("ocular", "blinks", "blinks"), "muscle": ("muscle",)}
 CALM_WEIGHT = {"both": 0.0, "ocular": 0.2, "muscle": 0.0}
-CHECK_EVERY = 250
+CHECK_EVERY = 500
 VALIDATION_SNR_DB = (-7.0, -2.5, 2.0)
-VALIDATION_PAIRS = 200
+VALIDATION_PAIRS = 300
 
 
 def loss(estimate, target, mixture, calm_weight):
@@ -59,10 +60,8 @@ def correlation(a, b):
 
 def validation_set(path):
     """{kind: (mixtures, targets)} at three levels, the same pairs in every run; subjects weigh the same."""
-    epochs, rng = data.load(path, "validation"), np.random.default_rng(SEED)
+    epochs, rng = data.with_blinks(data.load(path, "validation")), np.random.default_rng(SEED)
     out = {}
-    blinks = epochs["ocular_blinks"]
-    epochs |= {"blinks": epochs["ocular"][blinks], "blinks_subject": epochs["ocular_subject"][blinks]}
     for kind in ("ocular", "muscle", "blinks"):
         clean = epochs["clean"][balanced(rng, epochs["clean_subject"])]
         artefact = epochs[kind][balanced(rng, epochs[f"{kind}_subject"])]
@@ -87,15 +86,13 @@ def validate(model, sets):
     return out
 
 
-def train(path, stem, steps, start, kind, rate):
+def train(path, stem, steps, kind):
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     mixer, sets = Mixer(data.load(path, "train"), SEED, kind), validation_set(path)
     model = Denoiser()
-    if start:
-        model.load_state_dict(torch.load(start))
-    average, best, best_score = deepcopy(model), None, -1.0
-    optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
+    average, best, best_score, kept = deepcopy(model), None, -1.0, 0
+    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(
         (step + 1) / WARM_UP, 0.5 * (1 + np.cos(np.pi * step / steps)) + 0.01))
     started, running = time.time(), 0.0
@@ -118,9 +115,9 @@ def train(path, stem, steps, start, kind, rate):
             print(f"{step} {time.time() - started:.0f}s loss {running:.4f} validation {score:.4f} {shown}", flush=True)
             running = 0.0
             if score > best_score:
-                best, best_score = deepcopy(average), score
+                best, best_score, kept = deepcopy(average), score, step
                 torch.save(best.state_dict(), f"{stem}.pt")
-    return best.eval(), best_score
+    return best.eval(), best_score, kept
 
 
 def export(model, stem, path):
@@ -145,14 +142,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("epochs")
     parser.add_argument("stem", help="where to write: STEM.onnx and STEM.npz")
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--start", help="weights (STEM.pt) to go on from")
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--kind", default="both", choices=("both", "ocular", "muscle"), help="the artefact to learn")
-    parser.add_argument("--rate", type=float, default=RATE, help="largest step of AdamW")
     args = parser.parse_args()
-    model, score = train(args.epochs, args.stem, args.steps, args.start, args.kind, args.rate)
+    model, score, kept = train(args.epochs, args.stem, args.steps, args.kind)
     export(model, args.stem, args.epochs)
-    print(f"validation {score:.4f}, {sum(p.numel() for p in model.parameters())} weights")
+    print(f"validation {score:.4f} at step {kept}, {sum(p.numel() for p in model.parameters())} weights")
 
 
 if __name__ == "__main__":
