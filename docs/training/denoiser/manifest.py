@@ -19,9 +19,10 @@ FOLDERS = {"physionet": "physionet-eegmmidb", "ssvep": "ssvep-exoskeleton", "mus
 PATTERNS = {"physionet": "{0}R*.edf", "ssvep": "subject{0}_*_raw.fif", "muse": "*.csv",
             "yasa": "data_resting_EO_200Hz_raw.fif", "eeglab": "eeglab_data.*", "bci2000": "{0}_*.dat"}
 
-# What made the committed weights: options, step whose weights were kept.
-RUNS = {"denoiser": ("--steps 16000", 12000), "denoiser_ocular": ("--kind ocular", 22500),
-        "denoiser_muscle": ("--kind muscle", 12500)}
+# What made the committed weights: options of each stage, step whose weights were kept.
+RUNS = {"denoiser": [("--steps 16000", 12000)],
+        "denoiser_ocular": [("--kind ocular", 22500), ("--kind ocular --refine", 3000)],
+        "denoiser_muscle": [("--kind muscle", 12500)]}
 UNMIXED = {"denoiser": "general", "denoiser_ocular": "ocular", "denoiser_muscle": "muscle"}
 MADE_FOR = {"denoiser": "any artefact: blinks, eye movements, muscle", "denoiser_ocular": "blinks and eye movements",
             "denoiser_muscle": "muscle"}
@@ -63,8 +64,11 @@ def text(folder, stem, scores):
         "[scaling]", 'rule = "per row: subtract the mean, divide by the standard deviation; multiply the output by it"',
         'band_hz = [0.3, 80.0]   # what comes out begins at 1 Hz', 'line_noise = "removed before"', "",
         "[training]",
-        f'command = "{" ".join(["python train.py EPOCHS.npz", "STEM", *RUNS[name][0].split()])}"',
-        f'kept_step = {RUNS[name][1]}   # chosen on the subjects of "validation"',
+        "# Each stage goes on from the weights of the one before; steps are chosen on the subjects of \"validation\".",
+        "stages = [",
+        *[f'  {{ command = "python train.py EPOCHS.npz STEM {options}", kept_step = {step} }},'
+          for options, step in RUNS[name]],
+        "]",
         f"seed = {train.SEED}",
         *[f"{split} = [\n" + "\n".join(recordings(folder, split)) + "\n]" for split in data.SPLITS], "",
         "[score]", '# mean correlation with the clean signal at 2 dB (10 log10 of the RMS ratio), subjects of "test"',

@@ -6,6 +6,7 @@ import data
 
 SNR_DB = (-7.0, 3.0)
 UPPER_HALF_DB = -2.0                    # where every second mixture starts: else the worst ones rule the loss
+REFINED_DB, REFINED_BLINKS = 0.5, 0.5   # that, and the share of blinks, when a trained network is refined
 EASY_SNR_DB = (3.0, 10.0)
 EASY, CLEAN, BOTH = 0.05, 0.03, 0.02   # shares of easy mixtures, unmixed clean EEG, and both artefacts at once
 OCULAR_SHARE = {"both": 0.5, "ocular": 0.92, "muscle": 0.08}   # a specialist sees a little of the other, to do no harm
@@ -16,9 +17,10 @@ BLINK_SHARE = {"both": None, "ocular": 0.75, "muscle": None}   # of the ocular e
 class Mixer:
     """Endless batches of one split. Subjects are drawn by the square root of what they offer."""
 
-    def __init__(self, epochs, seed, kind="both"):
+    def __init__(self, epochs, seed, kind="both", refine=False):
         self.rng, self.ocular_share = np.random.default_rng(seed), OCULAR_SHARE[kind]
-        self.blink_share = BLINK_SHARE[kind]
+        self.blink_share = REFINED_BLINKS if refine else BLINK_SHARE[kind]
+        self.upper_half_db = REFINED_DB if refine else UPPER_HALF_DB
         blinks = epochs["ocular_blinks"]
         self.pools = {kind: Pool(epochs[kind], epochs[f"{kind}_subject"]) for kind in ("clean", "muscle")}
         wide = ~np.isin(epochs["clean_subject"], data.NARROW_BAND)
@@ -41,7 +43,7 @@ class Mixer:
         both = rng.random(size) < BOTH
         share = rng.uniform(0.3, 1.0, (size, 1))
         artefact = np.where(both[:, None], share * ocular + np.sqrt(1 - share**2) * muscle, artefact)
-        lowest = np.where(rng.random(size) < 0.5, SNR_DB[0], UPPER_HALF_DB)
+        lowest = np.where(rng.random(size) < 0.5, SNR_DB[0], self.upper_half_db)
         snr_db = rng.uniform(lowest, SNR_DB[1])
         kind = rng.random(size)
         snr_db = np.where(kind < EASY, rng.uniform(*EASY_SNR_DB, size), snr_db)

@@ -24,6 +24,7 @@ SEED = 20261129
 BATCH = 32
 STEPS = 24000
 RATE = 1e-3
+REFINE_STEPS, REFINE_RATE = 4000, 3e-4
 WARM_UP = 100
 DECAY = 0.999
 CHOSEN_BY = {"both": ("ocular", "muscle"), "ocular": ("ocular", "blinks", "blinks"), "muscle": ("muscle",)}
@@ -86,13 +87,15 @@ def validate(model, sets):
     return out
 
 
-def train(path, stem, steps, kind):
+def train(path, stem, steps, kind, refine):
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    mixer, sets = Mixer(data.load(path, "train"), SEED, kind), validation_set(path)
+    mixer, sets = Mixer(data.load(path, "train"), SEED, kind, refine), validation_set(path)
     model = Denoiser()
+    if refine:
+        model.load_state_dict(torch.load(f"{stem}.pt"))
     average, best, best_score, kept = deepcopy(model), None, -1.0, 0
-    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(model.parameters(), REFINE_RATE if refine else RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(
         (step + 1) / WARM_UP, 0.5 * (1 + np.cos(np.pi * step / steps)) + 0.01))
     started, running = time.time(), 0.0
@@ -142,10 +145,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("epochs")
     parser.add_argument("stem", help="where to write: STEM.onnx and STEM.npz")
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--refine", action="store_true", help="go on from STEM.pt, with more of the mixtures around 2 dB")
     parser.add_argument("--kind", default="both", choices=("both", "ocular", "muscle"), help="the artefact to learn")
     args = parser.parse_args()
-    model, score, kept = train(args.epochs, args.stem, args.steps, args.kind)
+    steps = args.steps or (REFINE_STEPS if args.refine else STEPS)
+    model, score, kept = train(args.epochs, args.stem, steps, args.kind, args.refine)
     export(model, args.stem, args.epochs)
     print(f"validation {score:.4f} at step {kept}, {sum(p.numel() for p in model.parameters())} weights")
 
