@@ -4,14 +4,12 @@
 //! SALTATORY_REQUIRE_PYTHON is set.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/seen.rs"]
-mod seen;
 mod support;
 
 use saltatory::frame::{Channel, Flags, Frame, Payload, Spec};
 use saltatory::stages::{Stage, decode};
-use seen::Seen;
 use std::path::Path;
+use support::seen::Seen;
 
 /// Writes a model with its manifest.
 fn write(folder: &Path, model: &[u8], manifest: &str) {

@@ -7,8 +7,6 @@
 
 #[path = "support/lab.rs"]
 mod lab;
-#[path = "support/seen.rs"]
-mod seen;
 mod support;
 
 use lab::{Lab, Process, until};
@@ -20,13 +18,13 @@ use saltatory::stages::{Fault, Stage, decode};
 use saltatory::wire::zenoh::access::{Access, Endpoint};
 use saltatory::wire::zenoh::message::{Head, Kind, Message, Width};
 use saltatory::wire::zenoh::{Back, Link};
-use seen::Seen;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use support::seen::Seen;
 
 const LABELS: [&str; 8] = ["Fz", "FC1", "FC2", "C3", "Cz", "C4", "Pz", "Oz"];
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

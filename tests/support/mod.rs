@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod onnx;
+pub mod seen;
 pub mod stages;
 
 use safetensors::SafeTensors;

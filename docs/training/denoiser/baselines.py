@@ -72,13 +72,15 @@ def wiener(training):
 
 def wiener_kind(training):
     """The filter of least squares over training mixtures of the kind at every level: it is not told the SNR."""
-    return lambda kind, snr_db: least_squares(*training.of_any_level[kind])
+    filters = {kind: least_squares(*mixtures) for kind, mixtures in training.of_any_level.items()}
+    return lambda kind, snr_db: filters[kind]
 
 
 def wiener_blind(training):
     """One such filter for ocular and muscle mixtures."""
     both = [training.of_any_level[kind] for kind in ("ocular", "muscle")]
-    return lambda kind, snr_db: least_squares(*map(np.concatenate, zip(*both)))
+    one = least_squares(*map(np.concatenate, zip(*both)))
+    return lambda kind, snr_db: one
 
 
 def least_squares(x, y):

@@ -23,7 +23,8 @@ SAMPLES = 512
 KINDS = ("clean", "ocular", "muscle")
 SPLITS = ("train", "validation", "test")
 
-# Chosen by what a subject offers (both artefacts, clean windows, a device), before any model was scored.
+# The test was chosen by what a subject offers (both artefacts, clean windows, a device), before any model was scored; README.md
+# says what moved into training since.
 SPLIT_OF = {
     "physionet-S001": "train", "physionet-S002": "train", "physionet-S003": "train", "ssvep-03": "train",
     "ssvep-04": "train", "muse-1": "train", "yasa-1": "train", "eeglab-1": "train",
@@ -31,7 +32,7 @@ SPLIT_OF = {
     "physionet-S007": "test", "physionet-S012": "test", "ssvep-12": "test",
 }
 
-NARROW_BAND = ("eeglab-1",)   # recorded at 128 Hz: nothing above 64 Hz
+LOW_RATE = ("eeglab-1",)   # recorded at 128 Hz: nothing above 64 Hz
 
 # Where clean EEG is looked for: away from the eyes, the jaw and the neck.
 CENTRAL = ("FC3 FC1 FCZ FC2 FC4 C3 C1 CZ C2 C4 CP3 CP1 CPZ CP2 CP4 P3 P1 PZ P2 P4 PO3 POZ PO4 "
@@ -222,10 +223,8 @@ def steady(epochs):
 def ocular_epochs(record, step):
     """(start, epoch, narrow, blinks) of eye movements and blinks, with the brain's part suppressed.
 
-    The epoch is 0.3 to 10 Hz, "narrow" the same from 1 Hz on.
-
-    Found in the band of the EEG (from 1 Hz on), so that no drift of an electrode is taken for an eye; an epoch of
-    blinks must be one in both bands.
+    The epoch is from SLOW_HZ to 10 Hz, "narrow" the same from 1 Hz on. They are found in the band of the EEG (from 1 Hz
+    on), so that no drift of an electrode is taken for an eye; an epoch of blinks must be one in both bands.
     """
     eyes = eye_channels(record)
     if eyes is not None:

@@ -23,8 +23,8 @@ class Mixer:
         self.upper_half_db = REFINED_DB if refine else UPPER_HALF_DB
         blinks = epochs["ocular_blinks"]
         self.pools = {kind: Pool(epochs[kind], epochs[f"{kind}_subject"]) for kind in ("clean", "muscle")}
-        wide = ~np.isin(epochs["clean_subject"], data.NARROW_BAND)
-        self.pools["wide"] = Pool(epochs["clean"][wide], epochs["clean_subject"][wide])
+        high_rate = ~np.isin(epochs["clean_subject"], data.LOW_RATE)
+        self.pools["high_rate"] = Pool(epochs["clean"][high_rate], epochs["clean_subject"][high_rate])
         self.pools |= {name: Pool(epochs["ocular"][rows], epochs["ocular_subject"][rows], epochs["ocular_narrow"][rows])
                        for name, rows in (("ocular", blinks | True), ("blinks", blinks), ("slow", ~blinks))}
 
@@ -37,7 +37,7 @@ class Mixer:
         is_ocular = rng.random((size, 1)) < self.ocular_share
         ocular, muscle = self.oculars(size), self.muscles(size)
         # EEG that ends below the muscle would give it away.
-        clean = np.where(is_ocular, self.blended("clean", size), self.blended("wide", size))
+        clean = np.where(is_ocular, self.blended("clean", size), self.blended("high_rate", size))
         clean = reversed_now_and_then(rng, polarity(rng, equalised(rng, clean, 3.5)))
         artefact = np.where(is_ocular, ocular, muscle)
         both = rng.random(size) < BOTH
